@@ -1,0 +1,1 @@
+//! Arguments made into a plan, one file per command, exit codes, progress.

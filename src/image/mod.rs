@@ -1,0 +1,3 @@
+//! The target's binary: ELF, DWARF, build info and pclntab. Reads files; knows no process.
+
+pub mod types;

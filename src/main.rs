@@ -1,0 +1,2 @@
+//! The `gomemscan` command: everything is in the library.
+fn main() {}
