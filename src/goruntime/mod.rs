@@ -1,1 +1,19 @@
-//! placeholder
+//! The Go runtime seen from outside: where its structures lie, which bytes a scan copies, and what they say.
+
+pub mod arenas;
+pub mod capture;
+pub mod cursor;
+pub mod gc;
+pub mod globals;
+pub mod goroutines;
+pub mod layout;
+pub mod marks;
+pub mod mcache;
+pub mod mcentral;
+pub mod memstats;
+pub mod mspan;
+pub mod pagealloc;
+pub mod processors;
+pub mod snapshot;
+pub mod stacks;
+pub mod variants;

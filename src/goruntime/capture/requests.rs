@@ -1,0 +1,66 @@
+//! Collects the wishes of a wave, merging neighbours as they come: spans lie clustered in fixalloc chunks, so a
+//! million of them become a few thousand ranges without a sort in the pause.
+
+use crate::memory::{Addr, Range, Request};
+
+/// Ranges closer than this are read as one, bytes.
+const MERGE_GAP: u64 = 4096;
+
+/// The requests of one wave.
+#[derive(Debug, Default)]
+pub struct Requests {
+    list: Vec<Request>,
+}
+
+impl Requests {
+    /// Asks for `len` bytes of a `what` at `addr`; nil pointers, empty and impossible ranges are dropped.
+    pub fn push(&mut self, what: &'static str, addr: Addr, len: u64) {
+        let Some(end) = addr.checked_add(len) else { return };
+        if addr.is_nil() || len == 0 {
+            return;
+        }
+        if let Some(last) = self.list.last_mut().filter(|last| last.what == what) {
+            let (start, last_end) = (last.range.start.0, last.range.end().0);
+            if addr.0 <= last_end.saturating_add(MERGE_GAP) && end.0.saturating_add(MERGE_GAP) >= start {
+                let (from, to) = (start.min(addr.0), last_end.max(end.0));
+                last.range = Range::new(Addr(from), to - from);
+                return;
+            }
+        }
+        self.list.push(Request {
+            range: Range::new(addr, len),
+            what,
+        });
+    }
+
+    /// The requests, in the order of their first mention.
+    pub fn into_list(self) -> Vec<Request> {
+        self.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neighbours_merge_in_either_direction() {
+        let mut requests = Requests::default();
+        requests.push("mspan", Addr(0x10000), 160);
+        requests.push("mspan", Addr(0x100a0), 160);
+        requests.push("mspan", Addr(0xff60), 160);
+        requests.push("mspan", Addr(0x90000), 160);
+        let list = requests.into_list();
+        assert_eq!(list.len(), 2);
+        assert_eq!(list[0].range, Range::new(Addr(0xff60), 0x140 + 0xa0));
+    }
+
+    #[test]
+    fn impossible_ranges_are_dropped() {
+        let mut requests = Requests::default();
+        requests.push("mspan", Addr::NIL, 160);
+        requests.push("mspan", Addr(u64::MAX - 8), 160);
+        requests.push("mspan", Addr(0x1000), 0);
+        assert!(requests.into_list().is_empty());
+    }
+}

@@ -1,0 +1,282 @@
+//! The planner of the summary report: heap, page allocator, caches, scheduler lists, goroutine structures (not their
+//! stacks), statistics. Mark bits are not in it; they are read after the release (see `marks`).
+
+use super::Requests;
+use crate::goruntime::cursor::{DecodeError, Fields, View, word, words};
+use crate::goruntime::globals::Globals;
+use crate::goruntime::layout::Layout;
+use crate::goruntime::pagealloc::{self, arena_index, chunk_location};
+use crate::goruntime::variants::{CHUNK_BYTES, SPAN_CLASSES, Variant};
+use crate::memory::{Addr, Memory, Planner, Request};
+
+/// Waves after which following a chain is given up; a healthy target needs four, and one per 4 KiB of free mcaches.
+const LAST_WAVE: usize = 64;
+/// More elements than any real slice of the runtime has; the byte budget of the capture bounds the rest.
+const MOST_ELEMENTS: u64 = 1 << 27;
+/// Modules (plugins) followed at most.
+const MOST_MODULES: usize = 64;
+
+/// Plans the capture of everything that the summary needs.
+pub struct SummaryPlanner<'a> {
+    layout: &'a Layout,
+    globals: &'a Globals,
+    variant: &'a Variant,
+}
+
+impl<'a> SummaryPlanner<'a> {
+    /// A planner for one target.
+    pub fn new(layout: &'a Layout, globals: &'a Globals, variant: &'a Variant) -> SummaryPlanner<'a> {
+        SummaryPlanner {
+            layout,
+            globals,
+            variant,
+        }
+    }
+
+    /// Everything at a fixed address.
+    fn globals(&self, out: &mut Requests) {
+        let (l, g) = (self.layout, self.globals);
+        out.push("mheap_", g.mheap, l.mheap.size);
+        out.push("memstats", g.memstats, l.mstats.size);
+        out.push("gcController", g.gc_controller, l.gc_controller.size);
+        out.push("sched", g.sched, l.sched.size);
+        out.push("work", g.work, l.work.size);
+        out.push("sweep", g.sweep, l.sweep.size);
+        out.push("scavenge", g.scavenge, l.scavenge.size);
+        out.push("scavenger", g.scavenger, l.scavenger.size);
+        out.push("debug", g.debug, l.debug.size);
+        out.push("stackpool", g.stackpool, l.stackpool.size);
+        out.push("stackLarge", g.stack_large, l.stack_large.size);
+        out.push("firstmoduledata", g.firstmoduledata, l.moduledata.size);
+        let strings = l.wait_reason_strings;
+        out.push(
+            "waitReasonStrings",
+            g.wait_reason_strings,
+            strings.len.saturating_mul(strings.stride),
+        );
+        for header in [g.allgs, g.allp] {
+            out.push("slice header", header, 24);
+        }
+        for scalar in [Some(g.gomaxprocs), Some(g.gcphase), g.fing_running, g.fing_status] {
+            out.push("runtime global", scalar.unwrap_or_default(), 8);
+        }
+    }
+
+    /// Arrays that globals point to.
+    fn arrays(&self, memory: &dyn Memory, out: &mut Requests) {
+        let (l, g) = (self.layout, self.globals);
+        let mheap = View::new(memory, "mheap_", g.mheap);
+        for (what, field) in [
+            ("allspans", Some(l.mheap.allspans)),
+            ("heapArenas", Some(l.mheap.heap_arenas)),
+            ("userArenaArenas", l.mheap.user_arenas),
+        ] {
+            if let Some(Ok(slice)) = field.map(|field| mheap.slice(field)) {
+                let bytes = if what == "allspans" {
+                    8
+                } else {
+                    8.min(l.mheap.heap_arenas.size)
+                };
+                out.push(what, slice.ptr, slice.len.min(MOST_ELEMENTS).saturating_mul(bytes));
+            }
+        }
+        if let Ok(ranges) = mheap.slice(l.mheap.in_use) {
+            out.push(
+                "pages.inUse",
+                ranges.ptr,
+                ranges.len.min(MOST_ELEMENTS).saturating_mul(l.addr_range.size),
+            );
+        }
+        if let Ok(allgs) = View::new(memory, "allgs", g.allgs).slice(WHOLE_SLICE) {
+            out.push("allgs", allgs.ptr, allgs.len.min(MOST_ELEMENTS).saturating_mul(8));
+        }
+        if let Ok(allp) = View::new(memory, "allp", g.allp).slice(WHOLE_SLICE) {
+            // Beyond len lie the Ps that GOMAXPROCS retired.
+            out.push("allp", allp.ptr, allp.cap.min(MOST_ELEMENTS).saturating_mul(8));
+        }
+        for class in 0..(SPAN_CLASSES as u64).min(l.mheap.central.len) {
+            let _ = self.span_sets(&mheap, class, |set| {
+                let blocks = set.uint(l.span_set.spine_len)?.min(MOST_ELEMENTS);
+                out.push("spanSet.spine", set.addr(l.span_set.spine)?, blocks.saturating_mul(8));
+                Ok(())
+            });
+        }
+    }
+
+    /// Calls `visit` with the four span sets of mcentral `class`.
+    fn span_sets(
+        &self,
+        mheap: &View<'_>,
+        class: u64,
+        mut visit: impl FnMut(View<'_>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let l = self.layout;
+        let mcentral = mheap.element("mcentral", l.mheap.central, class)?;
+        for sets in [l.mcentral.partial, l.mcentral.full] {
+            for index in 0..sets.len.min(2) {
+                visit(mcentral.element("spanSet", sets, index)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Structures that the arrays point to.
+    fn structures(&self, memory: &dyn Memory, out: &mut Requests) {
+        let (l, g) = (self.layout, self.globals);
+        let mheap = View::new(memory, "mheap_", g.mheap);
+        self.each_pointer(
+            memory,
+            mheap.slice(l.mheap.allspans).map(|s| (s.ptr, s.len)),
+            "mspan",
+            l.mspan.size,
+            out,
+        );
+        let allgs = View::new(memory, "allgs", g.allgs).slice(WHOLE_SLICE);
+        self.each_pointer(memory, allgs.map(|s| (s.ptr, s.len)), "g", l.g.size, out);
+        let allp = View::new(memory, "allp", g.allp).slice(WHOLE_SLICE);
+        self.each_pointer(memory, allp.map(|s| (s.ptr, s.cap)), "p", l.p.size, out);
+        let _ = self.page_bitmaps(memory, out);
+        let _ = self.arena_pointers(memory, out);
+        for class in 0..(SPAN_CLASSES as u64).min(l.mheap.central.len) {
+            let _ = self.span_sets(&mheap, class, |set| {
+                let blocks = set.uint(l.span_set.spine_len)?.min(MOST_ELEMENTS);
+                for block in words(memory, "spanSet.spine", set.addr(l.span_set.spine)?, blocks)? {
+                    out.push("spanSetBlock", Addr(block), l.span_set_block.size);
+                }
+                Ok(())
+            });
+        }
+    }
+
+    fn each_pointer(
+        &self,
+        memory: &dyn Memory,
+        array: Result<(Addr, u64), DecodeError>,
+        what: &'static str,
+        size: u64,
+        out: &mut Requests,
+    ) {
+        let Ok((ptr, len)) = array else { return };
+        let Ok(pointers) = words(memory, what, ptr, len.min(MOST_ELEMENTS)) else {
+            return;
+        };
+        for pointer in pointers {
+            out.push(what, Addr(pointer), size);
+        }
+    }
+
+    fn page_bitmaps(&self, memory: &dyn Memory, out: &mut Requests) -> Result<(), DecodeError> {
+        let l = self.layout;
+        let mheap = View::new(memory, "mheap_", self.globals.mheap);
+        for range in pagealloc::in_use_ranges(memory, l, self.globals.mheap)? {
+            let mut chunk = range.start.0;
+            while chunk < range.end().0 {
+                let (l1, l2) = chunk_location(self.variant, chunk);
+                let table = word(memory, "pageAlloc.chunks", mheap.element_addr(l.mheap.chunks, l1)?)?;
+                let at = table.wrapping_add(l2.wrapping_mul(l.palloc_data.size));
+                out.push("pallocData", Addr(at), l.palloc_data.size);
+                chunk = match chunk.checked_add(CHUNK_BYTES) {
+                    Some(next) => next,
+                    None => break,
+                };
+            }
+        }
+        Ok(())
+    }
+
+    /// The entries of the arena index that are in use.
+    fn arena_pointers(&self, memory: &dyn Memory, out: &mut Requests) -> Result<(), DecodeError> {
+        let mheap = View::new(memory, "mheap_", self.globals.mheap);
+        let table = word(
+            memory,
+            "mheap_.arenas",
+            mheap.element_addr(self.layout.mheap.arenas, 0)?,
+        )?;
+        for range in pagealloc::in_use_ranges(memory, self.layout, self.globals.mheap)? {
+            for arena in arena_index(self.variant, range.start.0)..=arena_index(self.variant, range.end().0 - 1) {
+                out.push("mheap_.arenas", Addr(table.wrapping_add(arena.wrapping_mul(8))), 8);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the structures point to: mcaches, arena metadata, further modules.
+    fn third(&self, memory: &dyn Memory, out: &mut Requests) {
+        let (l, g) = (self.layout, self.globals);
+        if let Ok(allp) = View::new(memory, "allp", g.allp).slice(WHOLE_SLICE)
+            && let Ok(ps) = words(memory, "allp", allp.ptr, allp.cap.min(MOST_ELEMENTS))
+        {
+            for p in ps {
+                if let Ok(mcache) = View::new(memory, "p", Addr(p)).addr(l.p.mcache) {
+                    out.push("mcache", mcache, l.mcache.size);
+                }
+            }
+        }
+        let mheap = View::new(memory, "mheap_", g.mheap);
+        let arenas = mheap
+            .element_addr(l.mheap.arenas, 0)
+            .and_then(|at| word(memory, "mheap_.arenas", at));
+        if let (Ok(table), Ok(ranges)) = (arenas, pagealloc::in_use_ranges(memory, l, g.mheap)) {
+            for range in ranges {
+                for arena in arena_index(self.variant, range.start.0)..=arena_index(self.variant, range.end().0 - 1) {
+                    let entry = Addr(table.wrapping_add(arena.wrapping_mul(8)));
+                    if let Ok(at) = word(memory, "mheap_.arenas", entry) {
+                        let arena = View::new(memory, "heapArena", Addr(at));
+                        if let Ok(bits) = arena.element_addr(l.heap_arena.page_in_use, 0) {
+                            out.push("heapArena.pageInUse", bits, l.heap_arena.page_in_use.len);
+                        }
+                        out.push("heapArena.zeroedBase", arena.addr_of(l.heap_arena.zeroed_base), 8);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Chains: each wave follows them as far as the bytes go and asks for what comes next.
+    fn chains(&self, memory: &dyn Memory, out: &mut Requests) {
+        let (l, g) = (self.layout, self.globals);
+        let cachealloc = View::new(memory, "mheap_", g.mheap).inner("fixalloc", l.mheap.cachealloc);
+        let mut link = cachealloc.addr(l.fixalloc.list).unwrap_or_default();
+        for _ in 0..MOST_FREE_MCACHES {
+            match word(memory, "free mcache", link) {
+                Ok(next) => link = Addr(next),
+                Err(_) => {
+                    out.push("free mcache", link, 8);
+                    break;
+                }
+            }
+        }
+        let mut module = g.firstmoduledata;
+        for _ in 0..MOST_MODULES {
+            match View::new(memory, "moduledata", module).addr(l.moduledata.next) {
+                Ok(next) if next.is_nil() => break,
+                Ok(next) => module = next,
+                Err(_) => {
+                    out.push("moduledata", module, l.moduledata.size);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Free mcaches counted at most: one per P that GOMAXPROCS ever retired.
+pub const MOST_FREE_MCACHES: usize = 1 << 16;
+
+/// A slice header that is a whole global.
+pub const WHOLE_SLICE: crate::goruntime::layout::Field = crate::goruntime::layout::Field { offset: 0, size: 24 };
+
+impl Planner for SummaryPlanner<'_> {
+    fn wave(&mut self, wave: usize, captured: &dyn Memory) -> Vec<Request> {
+        let mut out = Requests::default();
+        match wave {
+            0 => self.globals(&mut out),
+            1 => self.arrays(captured, &mut out),
+            2 => self.structures(captured, &mut out),
+            3 => self.third(captured, &mut out),
+            _ if wave < LAST_WAVE => self.chains(captured, &mut out),
+            _ => {}
+        }
+        out.into_list()
+    }
+}

@@ -1,0 +1,195 @@
+//! Where every in-use span is: in one of the four sets of its class's mcentral (runtime/mcentral.go, mspanset.go) or
+//! in one mcache. Each must be found exactly once; this is both a figure and a check of the whole walk.
+
+use super::cursor::{DecodeError, Fields, View, word, words};
+use super::layout::{ArrayField, Layout};
+use super::mspan::{Span, SpanState, Spans, Sweep};
+use super::processors::Processors;
+use super::variants::SPAN_CLASSES;
+use crate::memory::{Addr, Memory};
+
+/// Longest span set believed.
+const MOST_ENTRIES: u64 = 1 << 27;
+
+/// The place that holds a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The mcache of the P at this index of `allp`.
+    Mcache(u32),
+    /// Swept, with free slots.
+    PartialSwept,
+    /// Not yet swept, with free slots before the sweep.
+    PartialUnswept,
+    /// Swept, without free slots (all large spans too).
+    FullSwept,
+    /// Not yet swept, without free slots before the sweep.
+    FullUnswept,
+}
+
+/// The place of each live span, parallel to `Spans::live`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// `None` for manual spans and for those found nowhere.
+    pub of_span: Vec<Option<Place>>,
+    /// In-use spans found nowhere.
+    pub nowhere: u64,
+    /// Spans found in more than one place.
+    pub twice: u64,
+    /// Spans found in a place of another span class.
+    pub wrong_class: u64,
+    /// Entries that point to no live in-use span.
+    pub strangers: u64,
+    /// Sets that could not be read.
+    pub unreadable_sets: u64,
+}
+
+/// Finds spans by the address of their mspan.
+pub struct SpanIndex {
+    by_addr: Vec<(Addr, u32)>,
+}
+
+impl SpanIndex {
+    /// Indexes the live spans.
+    pub fn new(spans: &Spans) -> SpanIndex {
+        let mut by_addr: Vec<(Addr, u32)> = spans
+            .live
+            .iter()
+            .enumerate()
+            .map(|(index, span)| (span.addr, index as u32))
+            .collect();
+        by_addr.sort_unstable();
+        SpanIndex { by_addr }
+    }
+
+    /// Position in `Spans::live` of the span whose structure is at `addr`.
+    pub fn find(&self, addr: Addr) -> Option<usize> {
+        let at = self.by_addr.binary_search_by_key(&addr, |entry| entry.0).ok()?;
+        self.by_addr.get(at).map(|entry| entry.1 as usize)
+    }
+}
+
+impl Places {
+    /// Walks every mcache and every mcentral set.
+    pub fn find(
+        memory: &dyn Memory,
+        layout: &Layout,
+        mheap: Addr,
+        sweepgen: u32,
+        spans: &Spans,
+        index: &SpanIndex,
+        processors: &Processors,
+    ) -> Places {
+        let mut places = Places {
+            of_span: vec![None; spans.live.len()],
+            ..Places::default()
+        };
+        for (p, processor) in processors.live.iter().enumerate() {
+            for &(class, span) in processor.mcache.iter().flat_map(|mcache| &mcache.spans) {
+                places.put(spans, index, span, class, Place::Mcache(p as u32));
+            }
+        }
+        let view = View::new(memory, "mheap_", mheap);
+        let swept = u64::from((sweepgen / 2) % 2);
+        let l = &layout.mheap;
+        for class in 0..(SPAN_CLASSES as u64).min(l.central.len) {
+            let Ok(mcentral) = view
+                .element("mcentral", l.central, class)
+                .map(|e| e.inner("mcentral", relative(l)))
+            else {
+                places.unreadable_sets += 4;
+                continue;
+            };
+            for (sets, of_swept, of_unswept) in [
+                (layout.mcentral.partial, Place::PartialSwept, Place::PartialUnswept),
+                (layout.mcentral.full, Place::FullSwept, Place::FullUnswept),
+            ] {
+                for set in 0..2 {
+                    let place = if set == swept { of_swept } else { of_unswept };
+                    let walked = walk(memory, layout, &mcentral, sets, set, |span| {
+                        places.entry(spans, index, span, class as u8, place, sweepgen);
+                    });
+                    places.unreadable_sets += u64::from(walked.is_err());
+                }
+            }
+        }
+        places.nowhere = (spans.live.iter().zip(&places.of_span))
+            .filter(|(span, place)| span.state == SpanState::InUse && !span.user_arena && place.is_none())
+            .count() as u64;
+        places
+    }
+
+    fn entry(&mut self, spans: &Spans, index: &SpanIndex, addr: Addr, class: u8, place: Place, sweepgen: u32) {
+        if matches!(place, Place::PartialUnswept | Place::FullUnswept) {
+            // A span that was swept before its turn stays listed here until the sweeper comes by; it counts where
+            // the early sweep put it.
+            let unswept =
+                |span: &Span| span.state == SpanState::InUse && Sweep::of(span.sweepgen, sweepgen).is_unswept();
+            if !index.find(addr).and_then(|at| spans.live.get(at)).is_some_and(unswept) {
+                return;
+            }
+        }
+        self.put(spans, index, addr, class, place);
+    }
+
+    fn put(&mut self, spans: &Spans, index: &SpanIndex, addr: Addr, class: u8, place: Place) {
+        let found = index
+            .find(addr)
+            .and_then(|at| Some((spans.live.get(at)?, self.of_span.get_mut(at)?)));
+        match found {
+            Some((span, slot)) if span.state == SpanState::InUse => {
+                self.wrong_class += u64::from(span.spanclass != class);
+                self.twice += u64::from(slot.is_some());
+                *slot = Some(place);
+            }
+            _ => self.strangers += 1,
+        }
+    }
+}
+
+/// `mcentral` inside an element of `mheap_.central`, relative to that element.
+fn relative(l: &super::layout::MheapLayout) -> super::layout::Field {
+    super::layout::Field {
+        offset: l.mcentral.offset.wrapping_sub(l.central.offset),
+        size: l.mcentral.size,
+    }
+}
+
+/// Calls `visit` with every span pointer of one set, between its head and its tail.
+fn walk(
+    memory: &dyn Memory,
+    layout: &Layout,
+    mcentral: &View<'_>,
+    sets: ArrayField,
+    set: u64,
+    mut visit: impl FnMut(Addr),
+) -> Result<(), DecodeError> {
+    let set = mcentral.element("spanSet", sets, set)?;
+    let index = set.uint(layout.span_set.index)?;
+    let (head, tail) = (index >> 32, index & 0xffff_ffff);
+    if head >= tail {
+        return Ok(());
+    }
+    if tail > MOST_ENTRIES {
+        return Err(set.invalid("its index is impossible"));
+    }
+    let spine = set.addr(layout.span_set.spine)?;
+    let per_block = layout.span_set_block.spans.len.max(1);
+    for block in head / per_block..=(tail - 1) / per_block {
+        let at = word(
+            memory,
+            "spanSet.spine",
+            Addr(spine.0.wrapping_add(block.wrapping_mul(8))),
+        )?;
+        if at == 0 {
+            continue; // every span of the block was popped
+        }
+        let first = View::new(memory, "spanSetBlock", Addr(at)).element_addr(layout.span_set_block.spans, 0)?;
+        for (entry, span) in words(memory, "spanSetBlock", first, per_block)?.enumerate() {
+            let position = block * per_block + entry as u64;
+            if span != 0 && position >= head && position < tail {
+                visit(Addr(span));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,282 @@
+//! Spans (runtime/mheap.go `mspan`): every span structure that the runtime ever made, what it holds now, and whether
+//! what it says is possible.
+
+use super::cursor::{DecodeError, Fields, Record, View, words};
+use super::layout::Layout;
+use super::variants::{PAGE_BYTES, SPAN_CLASSES};
+use crate::memory::{Addr, Memory, Range};
+
+/// More span structures than any real heap has (a span for each 8 KiB of 1 TiB).
+const MOST_SPANS: u64 = 1 << 27;
+
+/// `mspan.state`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpanState {
+    /// The structure is free; its pages belong to nobody or to another span.
+    Dead,
+    /// Holds objects of the garbage-collected heap.
+    InUse,
+    /// Managed by hand: stacks and work buffers.
+    Manual,
+}
+
+/// Where a sweep finds a span, from its sweepgen (runtime/mheap.go, comment on `mspan.sweepgen`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sweep {
+    /// Not swept since the last mark.
+    Needed,
+    /// Being swept at this instant.
+    Underway,
+    /// Swept.
+    Done,
+    /// Held by an mcache since before the last sweep phase began; not swept yet.
+    CachedStale,
+    /// Swept, then held by an mcache.
+    Cached,
+    /// A value that the runtime does not produce.
+    Odd,
+}
+
+impl Sweep {
+    /// Reads `sweepgen` against the heap's.
+    pub fn of(sweepgen: u32, heap: u32) -> Sweep {
+        match sweepgen.wrapping_sub(heap) {
+            0xffff_fffe => Sweep::Needed,
+            0xffff_ffff => Sweep::Underway,
+            0 => Sweep::Done,
+            1 => Sweep::CachedStale,
+            3 => Sweep::Cached,
+            _ => Sweep::Odd,
+        }
+    }
+
+    /// Whether the span's free slots are not known yet: garbage found by the last mark still counts as allocated.
+    pub fn is_unswept(self) -> bool {
+        matches!(self, Sweep::Needed | Sweep::Underway | Sweep::CachedStale)
+    }
+}
+
+/// One span structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Address of the mspan.
+    pub addr: Addr,
+    /// First address of its pages.
+    pub start: u64,
+    /// Runtime pages.
+    pub npages: u64,
+    /// Slot size in bytes.
+    pub elemsize: u64,
+    /// Mark bits of the last (or current) mark.
+    pub gcmark_bits: Addr,
+    /// Slots allocated as of the last sweep.
+    pub alloc_bits: Addr,
+    /// Next span on the list that holds this one.
+    pub next: Addr,
+    /// `*abi.Type` of a large scannable object.
+    pub large_type: Addr,
+    /// Number of slots.
+    pub nelems: u32,
+    /// Slots handed out (for an unswept span: garbage included).
+    pub alloc_count: u32,
+    /// `allocCount` when an mcache took the span.
+    pub alloc_count_before_cache: u32,
+    /// Slots below are allocated.
+    pub freeindex: u32,
+    /// `mspan.sweepgen`.
+    pub sweepgen: u32,
+    /// `sizeclass << 1 | noscan`.
+    pub spanclass: u8,
+    /// The state.
+    pub state: SpanState,
+    /// A user arena chunk (GOEXPERIMENT=arenas).
+    pub user_arena: bool,
+}
+
+impl Span {
+    /// Bytes of its pages.
+    pub fn bytes(&self) -> u64 {
+        self.npages.saturating_mul(PAGE_BYTES)
+    }
+
+    /// The address range of its pages.
+    pub fn range(&self) -> Range {
+        Range::new(Addr(self.start), self.bytes())
+    }
+
+    /// Size class; 0 for large objects.
+    pub fn size_class(&self) -> usize {
+        usize::from(self.spanclass >> 1)
+    }
+
+    /// Objects without pointers.
+    pub fn noscan(&self) -> bool {
+        self.spanclass & 1 == 1
+    }
+
+    /// Slots not handed out.
+    pub fn free_slots(&self) -> u32 {
+        self.nelems.saturating_sub(self.alloc_count)
+    }
+
+    /// Bytes of slots handed out.
+    pub fn allocated_bytes(&self) -> u64 {
+        u64::from(self.alloc_count).saturating_mul(self.elemsize)
+    }
+
+    /// Bytes of free slots.
+    pub fn free_bytes(&self) -> u64 {
+        u64::from(self.free_slots()).saturating_mul(self.elemsize)
+    }
+
+    /// Bytes that no slot covers: the tail, heap bits, inline marks.
+    pub fn tail_bytes(&self) -> u64 {
+        self.bytes()
+            .saturating_sub(u64::from(self.nelems).saturating_mul(self.elemsize))
+    }
+
+    /// Reads the span structure at `addr`.
+    pub fn decode(memory: &dyn Memory, layout: &Layout, addr: Addr) -> Result<Span, DecodeError> {
+        let l = &layout.mspan;
+        let r = Record::read(memory, "mspan", addr, l.size)?;
+        let state = match r.uint(l.state)? {
+            0 => SpanState::Dead,
+            1 => SpanState::InUse,
+            2 => SpanState::Manual,
+            _ => return Err(r.invalid("its state is none that the runtime has")),
+        };
+        let span = Span {
+            addr,
+            start: r.uint(l.start_addr)?,
+            npages: r.uint(l.npages)?,
+            elemsize: r.uint(l.elemsize)?,
+            gcmark_bits: r.addr(l.gcmark_bits)?,
+            alloc_bits: r.addr(l.alloc_bits)?,
+            next: r.addr(l.next)?,
+            large_type: l.large_type.map(|field| r.addr(field)).transpose()?.unwrap_or_default(),
+            // Dead structures keep stale words in fields that later releases shrank; they are never interpreted.
+            nelems: u32::try_from(r.uint(l.nelems)?).unwrap_or(u32::MAX),
+            alloc_count: r.u32(l.alloc_count)?,
+            alloc_count_before_cache: r.u32(l.alloc_count_before_cache)?,
+            freeindex: u32::try_from(r.uint(l.freeindex)?).unwrap_or(u32::MAX),
+            sweepgen: r.u32(l.sweepgen)?,
+            spanclass: r.uint(l.spanclass)? as u8,
+            state,
+            user_arena: l
+                .is_user_arena_chunk
+                .map(|field| r.uint(field))
+                .transpose()?
+                .unwrap_or(0)
+                != 0,
+        };
+        span.possible().map_err(|why| r.invalid(why))?;
+        Ok(span)
+    }
+
+    /// Whether the fields agree with each other, whatever the heap around them.
+    fn possible(&self) -> Result<(), &'static str> {
+        if self.state == SpanState::Dead {
+            return Ok(());
+        }
+        let end = self
+            .npages
+            .checked_mul(PAGE_BYTES)
+            .and_then(|bytes| bytes.checked_add(self.start));
+        if self.npages == 0 || self.start == 0 || self.start % PAGE_BYTES != 0 || end.is_none() {
+            return Err("its pages are impossible");
+        }
+        if self.state == SpanState::Manual {
+            return Ok(());
+        }
+        if usize::from(self.spanclass) >= SPAN_CLASSES {
+            return Err("its span class is none that the runtime has");
+        }
+        match u64::from(self.nelems).checked_mul(self.elemsize) {
+            Some(bytes) if bytes <= self.bytes() && self.nelems > 0 && self.elemsize > 0 => {}
+            _ => return Err("its slots do not fit its pages"),
+        }
+        if self.alloc_count > self.nelems {
+            return Err("it has more objects than slots");
+        }
+        Ok(())
+    }
+}
+
+/// All spans, in the order of `mheap_.allspans`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spans {
+    /// Live spans: in use and manual.
+    pub live: Vec<Span>,
+    /// Structures of state dead.
+    pub dead: u64,
+    /// Structures that could not be read.
+    pub unreadable: u64,
+    /// Structures whose content is impossible, and the first such error.
+    pub impossible: u64,
+    /// The first error met.
+    pub first_error: Option<DecodeError>,
+    /// Live spans whose pages overlap another live span's.
+    pub overlapping: u64,
+}
+
+impl Spans {
+    /// Reads every span; single bad ones are counted, not fatal.
+    pub fn decode(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Result<Spans, DecodeError> {
+        let view = View::new(memory, "mheap_", mheap);
+        let all = view.slice(layout.mheap.allspans)?;
+        if all.len > MOST_SPANS {
+            return Err(view.invalid("allspans has an impossible length"));
+        }
+        let pointers = words(memory, "allspans", all.ptr, all.len)?;
+        let mut spans = Spans {
+            live: Vec::with_capacity(pointers.len()),
+            ..Spans::default()
+        };
+        for pointer in pointers {
+            match Span::decode(memory, layout, Addr(pointer)) {
+                Ok(span) if span.state == SpanState::Dead => spans.dead += 1,
+                Ok(span) => spans.live.push(span),
+                Err(error) => {
+                    match error {
+                        DecodeError::Missing { .. } => spans.unreadable += 1,
+                        DecodeError::Invalid { .. } => spans.impossible += 1,
+                    }
+                    spans.first_error.get_or_insert(error);
+                }
+            }
+        }
+        spans.live.sort_unstable_by_key(|span| span.start);
+        spans.overlapping = spans
+            .live
+            .windows(2)
+            .filter(|pair| pair[0].start.saturating_add(pair[0].bytes()) > pair[1].start)
+            .count() as u64;
+        Ok(spans)
+    }
+
+    /// Spans that hold heap objects.
+    pub fn in_use(&self) -> impl Iterator<Item = &Span> {
+        self.live.iter().filter(|span| span.state == SpanState::InUse)
+    }
+
+    /// Stacks and work buffers.
+    pub fn manual(&self) -> impl Iterator<Item = &Span> {
+        self.live.iter().filter(|span| span.state == SpanState::Manual)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sweepgen_is_read_relative_to_the_heap() {
+        assert_eq!(Sweep::of(8, 10), Sweep::Needed);
+        assert_eq!(Sweep::of(9, 10), Sweep::Underway);
+        assert_eq!(Sweep::of(10, 10), Sweep::Done);
+        assert_eq!(Sweep::of(11, 10), Sweep::CachedStale);
+        assert_eq!(Sweep::of(13, 10), Sweep::Cached);
+        assert_eq!(Sweep::of(u32::MAX, 1), Sweep::Needed);
+        assert_eq!(Sweep::of(12, 10), Sweep::Odd);
+    }
+}

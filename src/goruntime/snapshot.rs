@@ -1,0 +1,101 @@
+//! Decode: from captured bytes to plain data. Sections that cannot be decoded are left out with their reason; the
+//! rest still comes.
+
+use super::arenas::Arenas;
+use super::cursor::DecodeError;
+use super::gc::Gc;
+use super::globals::Globals;
+use super::goroutines::Goroutines;
+use super::layout::Layout;
+use super::mcentral::{Places, SpanIndex};
+use super::memstats::MemStats;
+use super::mspan::Spans;
+use super::pagealloc::{PageAlloc, PageCache};
+use super::processors::Processors;
+use super::stacks::ManualSpans;
+use super::variants::Variant;
+use crate::memory::Memory;
+
+/// One section of the snapshot: its data, or why it could not be decoded.
+pub type Section<T> = Result<T, DecodeError>;
+
+/// The runtime as it stood at one instant.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Every span.
+    pub spans: Section<Spans>,
+    /// The page allocator.
+    pub pages: Section<PageAlloc>,
+    /// Arena metadata.
+    pub arenas: Section<Arenas>,
+    /// Every P.
+    pub processors: Section<Processors>,
+    /// Where each span is held.
+    pub places: Section<Places>,
+    /// Stacks and work buffers.
+    pub manual: Section<ManualSpans>,
+    /// What ReadMemStats would say.
+    pub memstats: Section<MemStats>,
+    /// Goroutines.
+    pub goroutines: Section<Goroutines>,
+    /// The collector.
+    pub gc: Section<Gc>,
+}
+
+impl Snapshot {
+    /// Decodes everything that the summary planner captured.
+    pub fn decode(memory: &dyn Memory, layout: &Layout, variant: &Variant, globals: &Globals) -> Snapshot {
+        let gc = Gc::decode(memory, layout, variant, globals);
+        let spans = Spans::decode(memory, layout, globals.mheap);
+        let processors = Processors::decode(memory, layout, globals);
+        let index = spans.as_ref().map(SpanIndex::new).map_err(|error| *error);
+        let caches: Vec<PageCache> = processors
+            .iter()
+            .flat_map(|ps| ps.live.iter().map(|p| p.page_cache))
+            .collect();
+        let pages = PageAlloc::decode(memory, layout, variant, globals.mheap, &caches);
+        let arenas =
+            both(&pages, &Ok(())).and_then(|(pages, ())| Arenas::decode(memory, layout, variant, globals, pages));
+        let heap = both(&spans, &index);
+        let places = heap.and_then(|(spans, index)| {
+            let (ps, gc) = both(&processors, &gc)?;
+            Ok(Places::find(
+                memory,
+                layout,
+                globals.mheap,
+                gc.sweepgen,
+                spans,
+                index,
+                ps,
+            ))
+        });
+        let manual = heap.and_then(|(spans, index)| ManualSpans::decode(memory, layout, globals, spans, index));
+        let memstats = heap.and_then(|(spans, index)| {
+            let ps = processors.as_ref().map_err(|error| *error)?;
+            MemStats::decode(memory, layout, globals, spans, index, ps)
+        });
+        let goroutines = processors
+            .as_ref()
+            .map_err(|error| *error)
+            .and_then(|ps| Goroutines::decode(memory, layout, variant, globals, ps));
+        Snapshot {
+            spans,
+            pages,
+            arenas,
+            processors,
+            places,
+            manual,
+            memstats,
+            goroutines,
+            gc,
+        }
+    }
+}
+
+/// Both sections, or the first one's reason.
+fn both<'a, A, B>(a: &'a Section<A>, b: &'a Section<B>) -> Section<(&'a A, &'a B)> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok((a, b)),
+        (Err(error), _) | (_, Err(error)) => Err(*error),
+    }
+}

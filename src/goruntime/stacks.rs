@@ -1,0 +1,108 @@
+//! Manually managed spans (runtime/stack.go, runtime/mgcwork.go): which hold goroutine stacks, which work buffers, and
+//! how much of the stacks is free.
+
+use super::cursor::{DecodeError, Fields, View};
+use super::globals::Globals;
+use super::layout::Layout;
+use super::mcentral::SpanIndex;
+use super::mspan::{Span, SpanState, Spans};
+use crate::memory::{Addr, Memory};
+
+/// Bytes and spans of manual memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ManualSpans {
+    /// Bytes of spans on `work.wbufSpans`.
+    pub work_buffer_bytes: u64,
+    /// Bytes of all other manual spans: stacks (and, up to Go 1.24, unrolled bitmaps of huge types).
+    pub stack_bytes: u64,
+    /// Free slots of stack-pool spans, bytes.
+    pub pool_free_bytes: u64,
+    /// Large stacks on `stackLarge.free`, bytes.
+    pub large_free_bytes: u64,
+    /// Spans listed on `stackpool` (with free slots).
+    pub pool_spans_listed: u64,
+    /// For each live span: whether it is a work buffer. Parallel to `Spans::live`.
+    pub is_work_buffer: Vec<bool>,
+    /// Lists that could not be followed to their end.
+    pub broken_lists: u64,
+}
+
+impl ManualSpans {
+    /// Classifies every manual span.
+    pub fn decode(
+        memory: &dyn Memory,
+        layout: &Layout,
+        globals: &Globals,
+        spans: &Spans,
+        index: &SpanIndex,
+    ) -> Result<ManualSpans, DecodeError> {
+        let mut manual = ManualSpans {
+            is_work_buffer: vec![false; spans.live.len()],
+            ..ManualSpans::default()
+        };
+        let work = View::new(memory, "work", globals.work);
+        for head in [work.addr(layout.work.wbuf_free)?, work.addr(layout.work.wbuf_busy)?] {
+            let complete = follow(spans, index, head, |at, _| {
+                if let Some(flag) = manual.is_work_buffer.get_mut(at) {
+                    *flag = true;
+                }
+            });
+            manual.broken_lists += u64::from(!complete);
+        }
+        for (span, is_work_buffer) in spans.live.iter().zip(&manual.is_work_buffer) {
+            match span.state {
+                SpanState::Manual if *is_work_buffer => manual.work_buffer_bytes += span.bytes(),
+                SpanState::Manual => {
+                    manual.stack_bytes += span.bytes();
+                    if is_pool_span(span) {
+                        manual.pool_free_bytes += span.bytes().saturating_sub(span.allocated_bytes());
+                    }
+                }
+                _ => {}
+            }
+        }
+        let large = View::new(memory, "stackLarge", globals.stack_large);
+        for order in 0..layout.stack_large.free.len {
+            let mut bytes = 0;
+            let head = large.element("stackLarge.free", layout.stack_large.free, order)?;
+            let first = head.addr(layout.mspan_list.first)?;
+            let complete = follow(spans, index, first, |_, span| bytes += span.bytes());
+            manual.large_free_bytes += bytes;
+            manual.broken_lists += u64::from(!complete);
+        }
+        for order in 0..layout.stackpool_shape.len {
+            let at = globals
+                .stackpool
+                .0
+                .wrapping_add(order.wrapping_mul(layout.stackpool_shape.stride));
+            let first = View::new(memory, "stackpool", Addr(at)).addr(layout.stackpool.first)?;
+            let complete = follow(spans, index, first, |_, _| manual.pool_spans_listed += 1);
+            manual.broken_lists += u64::from(!complete);
+        }
+        Ok(manual)
+    }
+}
+
+/// A span that is cut into stacks of one order: its slots are smaller than itself.
+fn is_pool_span(span: &Span) -> bool {
+    span.elemsize > 0 && span.elemsize < span.bytes()
+}
+
+/// Follows an mSpanList; whether its end was reached over live manual spans.
+fn follow(spans: &Spans, index: &SpanIndex, head: Addr, mut visit: impl FnMut(usize, &Span)) -> bool {
+    let mut link = head;
+    for _ in 0..=spans.live.len() {
+        if link.is_nil() {
+            return true;
+        }
+        let Some((at, span)) = index.find(link).and_then(|at| Some((at, spans.live.get(at)?))) else {
+            return false;
+        };
+        if span.state != SpanState::Manual {
+            return false;
+        }
+        visit(at, span);
+        link = span.next;
+    }
+    false
+}
