@@ -10,6 +10,7 @@ pub mod error;
 pub mod goruntime;
 pub mod image;
 pub mod memory;
+pub mod model;
 pub mod report;
 pub mod target;
 pub mod units;

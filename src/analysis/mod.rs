@@ -1,1 +1,24 @@
-//! placeholder
+//! Pure functions on the decoded snapshot: what the figures mean. Nothing here reads memory or prints; every figure of
+//! the report is computed here once.
+
+mod checks;
+mod findings;
+mod gc;
+mod goroutines;
+mod heap;
+mod idle;
+mod ledger;
+mod memstats;
+mod occupancy;
+mod processors;
+
+pub use checks::{check, checks};
+pub use findings::{FindingFacts, findings, verdict};
+pub use gc::{Clock, gc};
+pub use goroutines::{free_goroutines, goroutines};
+pub use heap::{HeapKinds, Kinds, Resident, heap_kinds};
+pub use idle::{IdleFacts, idle};
+pub use ledger::{MappingKind, MappingRow, RssFacts, ledger};
+pub use memstats::memstats;
+pub use occupancy::{large_objects, size_classes};
+pub use processors::processors;

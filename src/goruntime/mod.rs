@@ -3,6 +3,7 @@
 pub mod arenas;
 pub mod capture;
 pub mod cursor;
+pub mod frames;
 pub mod gc;
 pub mod globals;
 pub mod goroutines;

@@ -1,4 +1,3 @@
-//! The report: its model, and one renderer per file. Renderers compute nothing and escape everything that comes
-//! from the target.
+//! The report: one renderer per file. Renderers compute nothing and escape everything that comes from the target.
 
-pub mod model;
+pub use crate::model;

@@ -1,0 +1,229 @@
+//! The accounting identities: the runtime keeps the same quantity in several places, and every scan compares them. On
+//! a process at rest the difference is 0; a running P may have one operation in flight, which is the tolerance.
+
+use crate::goruntime::frames::FrameTable;
+use crate::goruntime::layout::Layout;
+use crate::goruntime::marks::Marks;
+use crate::goruntime::mspan::{SpanState, Spans};
+use crate::goruntime::snapshot::Snapshot;
+use crate::goruntime::variants::{PAGE_BYTES, Variant};
+use crate::model::Check;
+
+/// What one operation in flight on one P can move: the largest span of a size class, bytes.
+const IN_FLIGHT_BYTES: u64 = 64 << 10;
+/// Slots of a span of the smallest class: what one refill in flight can move, objects.
+const IN_FLIGHT_OBJECTS: u64 = PAGE_BYTES / 8;
+
+/// One comparison; it holds when the difference is within `tolerance`.
+pub fn check(name: &str, unit: &str, expected: u64, actual: u64, tolerance: u64) -> Check {
+    let difference = (actual as i64).wrapping_sub(expected as i64);
+    Check {
+        name: name.to_owned(),
+        unit: unit.to_owned(),
+        expected,
+        actual,
+        difference,
+        tolerance,
+        ok: difference.unsigned_abs() <= tolerance,
+    }
+}
+
+/// Runs every identity whose sections were decoded.
+pub fn checks(
+    snapshot: &Snapshot,
+    layout: &Layout,
+    variant: &Variant,
+    frames: &FrameTable,
+    marks: Option<&Marks>,
+) -> Vec<Check> {
+    let busy = snapshot.processors.as_ref().map_or(1, |ps| ps.busy());
+    let mut list = Checks { list: Vec::new(), busy };
+    if let (Ok(spans), Ok(stats)) = (&snapshot.spans, &snapshot.memstats) {
+        let in_use: u64 = spans.in_use().map(|span| span.bytes()).sum();
+        let manual: u64 = spans.manual().map(|span| span.bytes()).sum();
+        let held = &stats.heap_stats;
+        let manual_expected = held
+            .in_stacks
+            .wrapping_add(held.in_work_bufs)
+            .wrapping_add(held.in_ptr_scalar_bits);
+        list.bytes("in-use spans = gcController.heapInUse", stats.heap_inuse, in_use);
+        list.bytes(
+            "stack and work buffer spans = heapStats",
+            manual_expected as u64,
+            manual,
+        );
+        let allocated: u64 = spans.in_use().map(|span| span.allocated_bytes()).sum();
+        list.bytes("allocated slots = HeapAlloc", stats.heap_alloc, allocated);
+        let objects: u64 = spans.in_use().map(|span| u64::from(span.alloc_count)).sum();
+        list.count(
+            "allocated slots = HeapObjects",
+            "objects",
+            stats.heap_objects,
+            objects,
+            IN_FLIGHT_OBJECTS,
+        );
+        if let Ok(gc) = &snapshot.gc {
+            list.bytes(
+                "in-use spans = mheap_.pagesInUse",
+                gc.pages_in_use.wrapping_mul(PAGE_BYTES),
+                in_use,
+            );
+            let ready = stats.sys.wrapping_sub(stats.heap_released);
+            list.bytes("Sys - HeapReleased = gcController.mappedReady", gc.mapped_ready, ready);
+        }
+        let committed = held.committed.wrapping_sub(manual_expected) as u64;
+        list.bytes(
+            "heapStats.committed = in use + idle",
+            stats.heap_inuse.wrapping_add(stats.heap_free),
+            committed,
+        );
+        list.bytes(
+            "heapStats.released = HeapReleased",
+            stats.heap_released,
+            held.released as u64,
+        );
+        list.bytes("heapStats.inHeap = HeapInuse", stats.heap_inuse, held.in_heap as u64);
+        if let Ok(pages) = &snapshot.pages {
+            list.bytes(
+                "free pages = gcController.heapFree",
+                stats.heap_free,
+                pages.unreturned_bytes(),
+            );
+            list.bytes(
+                "scavenged pages = gcController.heapReleased",
+                stats.heap_released,
+                pages.returned_bytes(),
+            );
+            let in_spans = pages.pages_in_spans().unwrap_or(0).wrapping_mul(PAGE_BYTES);
+            list.bytes(
+                "allocated pages = pages of spans",
+                in_use.wrapping_add(manual),
+                in_spans,
+            );
+            let owned: u64 = pages.in_use.iter().map(|range| range.len).sum();
+            list.bytes(
+                "heap address ranges = pages.inUse.totalBytes",
+                pages.in_use_bytes,
+                owned,
+            );
+        }
+        if let Ok(ps) = &snapshot.processors {
+            let cached: u64 = ps.live.iter().map(|p| p.cached_spans).sum();
+            let structures = (spans.live.len() as u64)
+                .wrapping_add(cached)
+                .wrapping_mul(layout.mspan.size);
+            list.bytes("mspan structures = MSpanInuse", stats.mspan_inuse, structures);
+            let mcaches = (ps.mcaches().count() as u64).wrapping_mul(layout.mcache.size);
+            list.bytes("mcaches of Ps = MCacheInuse", stats.mcache_inuse, mcaches);
+        }
+        if let Ok(manual) = &snapshot.manual {
+            list.bytes(
+                "work buffer lists = heapStats.inWorkBufs",
+                held.in_work_bufs as u64,
+                manual.work_buffer_bytes,
+            );
+        }
+    }
+    if let (Ok(spans), Ok(places)) = (&snapshot.spans, &snapshot.places) {
+        let in_use = spans.in_use().filter(|span| !span.user_arena).count() as u64;
+        let once = in_use.saturating_sub(places.nowhere).saturating_sub(places.twice);
+        list.count(
+            "in-use spans found exactly once in mcaches and mcentrals",
+            "spans",
+            in_use,
+            once,
+            2,
+        );
+        list.count(
+            "spans held under their own span class",
+            "spans",
+            0,
+            places.wrong_class + places.strangers,
+            2,
+        );
+    }
+    if let (Ok(spans), Ok(arenas)) = (&snapshot.spans, &snapshot.arenas) {
+        let in_use = spans.in_use().count() as u64;
+        list.count(
+            "heapArena.pageInUse = in-use spans",
+            "spans",
+            in_use,
+            arenas.spans_in_use,
+            1,
+        );
+    }
+    if let Ok(spans) = &snapshot.spans {
+        list.count(
+            "spans that overlap or are impossible",
+            "spans",
+            0,
+            spans.overlapping + spans.impossible,
+            1,
+        );
+    }
+    if let Ok(gs) = &snapshot.goroutines {
+        let alive = gs.alive(variant).count() as u64;
+        let system = gs.alive(variant).filter(|g| frames.counts_as_system(g)).count() as u64;
+        // Spare goroutines of foreign (cgo) threads are dead, on no free list, and compensated for in ngsys.
+        let spare = gs.all.iter().filter(|g| g.status == variant.status.dead).count() as u64;
+        let spare = spare.saturating_sub(gs.free.total());
+        let by_runtime = (gs.all.len() as i64)
+            .wrapping_sub(gs.free.by_counters as i64)
+            .wrapping_sub(gs.ngsys);
+        list.count(
+            "user goroutines = runtime.NumGoroutine",
+            "goroutines",
+            by_runtime as u64,
+            alive - system,
+            1,
+        );
+        list.count(
+            "dead goroutines on lists = their counters",
+            "goroutines",
+            gs.free.by_counters,
+            gs.free.total(),
+            1,
+        );
+        let _ = spare;
+    }
+    if let (Ok(spans), Some(marks), Ok(gc)) = (&snapshot.spans, marks, &snapshot.gc)
+        && marks.changed == 0
+        && marks.unreadable == 0
+    {
+        // The runtime adds objects with finalizers to heapMarked a second time (runtime/mgcmark.go markrootSpans).
+        let marked = marked_bytes(spans, marks);
+        let tolerance = gc.heap_marked / 100;
+        list.list.push(check(
+            "mark bits = gcController.heapMarked",
+            "bytes",
+            gc.heap_marked,
+            marked,
+            tolerance,
+        ));
+    }
+    list.list
+}
+
+/// Bytes of the slots that the last mark found alive.
+pub(super) fn marked_bytes(spans: &Spans, marks: &Marks) -> u64 {
+    (spans.live.iter().zip(&marks.of_span))
+        .filter(|(span, _)| span.state == SpanState::InUse)
+        .filter_map(|(span, marked)| marked.map(|count| u64::from(count).saturating_mul(span.elemsize)))
+        .fold(0, u64::saturating_add)
+}
+
+struct Checks {
+    list: Vec<Check>,
+    busy: u64,
+}
+
+impl Checks {
+    fn bytes(&mut self, name: &str, expected: u64, actual: u64) {
+        self.count(name, "bytes", expected, actual, IN_FLIGHT_BYTES);
+    }
+
+    fn count(&mut self, name: &str, unit: &str, expected: u64, actual: u64, per_p: u64) {
+        self.list
+            .push(check(name, unit, expected, actual, per_p.saturating_mul(self.busy)));
+    }
+}

@@ -1,0 +1,129 @@
+//! What stands out, worst first, and what to do about it. Each finding is one function that looks at the finished
+//! sections, says why it believes what it says, and points at the figures.
+
+mod goroutines;
+mod heap;
+mod limits;
+
+use crate::model::{
+    Advice, Capture, Cgroup, Finding, FreeGoroutines, Gc, Goroutines, Idle, LargeObjects, Ledger, LedgerId, MemStats,
+    Severity, SizeClass, Verdict, When,
+};
+use crate::units;
+
+/// The sections that findings look at.
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "each is the section of the report it is named after")]
+pub struct FindingFacts<'a> {
+    pub capture: &'a Capture,
+    pub ledger: &'a Ledger,
+    pub idle: &'a Idle,
+    pub memstats: &'a MemStats,
+    pub size_classes: &'a [SizeClass],
+    pub large_objects: &'a LargeObjects,
+    pub goroutines: &'a Goroutines,
+    pub free_goroutines: &'a FreeGoroutines,
+    pub gc: &'a Gc,
+    pub cgroup: Option<&'a Cgroup>,
+    /// Whether what was freed stays resident until the system is short of memory (GODEBUG=madvdontneed=0).
+    pub lazily_freed: bool,
+}
+
+impl FindingFacts<'_> {
+    /// The base against which shares are taken: RSS, or the runtime's own Sys where RSS is not known.
+    fn rss(&self) -> Option<u64> {
+        self.ledger.rss_bytes.or(self.memstats.sys).filter(|rss| *rss > 0)
+    }
+
+    fn row(&self, id: LedgerId) -> Option<u64> {
+        self.ledger.rows.iter().find(|row| row.id == id)?.resident_bytes
+    }
+}
+
+/// Every finding that holds, worst first.
+pub fn findings(facts: &FindingFacts<'_>) -> Vec<Finding> {
+    let mut all: Vec<Finding> = [
+        limits::near_the_limit(facts),
+        limits::swapped(facts),
+        limits::checks_disagree(facts),
+        heap::idle_unreturned(facts),
+        heap::gc_off(facts),
+        heap::limit_too_low(facts),
+        heap::outside_go(facts),
+        goroutines::stacks(facts),
+        goroutines::dead(facts),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    all.extend(heap::sparse_classes(facts));
+    all.extend(goroutines::piled_up(facts));
+    all.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), std::cmp::Reverse(finding.bytes)));
+    all
+}
+
+/// The one sentence that an operator reads first.
+pub fn verdict(facts: &FindingFacts<'_>, findings: &[Finding]) -> Option<Verdict> {
+    let rss = facts.rss()?;
+    let severity = findings
+        .iter()
+        .map(|finding| finding.severity)
+        .max()
+        .unwrap_or(Severity::Info);
+    let unreturned = facts.idle.unreturned_resident_bytes.or(facts.idle.unreturned_bytes)?;
+    let total = units::bytes(rss);
+    let text = if unreturned * 5 >= rss {
+        let now = match facts.idle.returnable_now_bytes {
+            Some(bytes) if bytes > 0 => format!("; {} of it could be returned at once", units::bytes(bytes)),
+            _ => String::new(),
+        };
+        let of = units::bytes(unreturned);
+        format!("{of} of the {total} RSS is idle Go heap that the runtime has kept{now}.")
+    } else {
+        let (largest, label) = largest_row(facts)?;
+        let share = units::share(largest, rss);
+        format!(
+            "The largest part of the {total} RSS is {label}: {} ({share}); {} is idle Go heap not returned.",
+            units::bytes(largest),
+            units::bytes(unreturned),
+        )
+    };
+    Some(Verdict { severity, text })
+}
+
+fn largest_row(facts: &FindingFacts<'_>) -> Option<(u64, &'static str)> {
+    let rows = facts
+        .ledger
+        .rows
+        .iter()
+        .filter_map(|row| Some((row.resident_bytes?, row.id)));
+    let (bytes, id) = rows.max_by_key(|(bytes, _)| *bytes)?;
+    Some((
+        bytes,
+        match id {
+            LedgerId::HeapMarked => "heap that the last GC marked live",
+            LedgerId::HeapAllocatedSinceGc => "heap allocated since the last GC, live or not",
+            LedgerId::HeapGarbageUnswept => "garbage waiting for its sweep",
+            LedgerId::HeapFreeSlots => "free slots in used spans",
+            LedgerId::HeapSpanTails => "unusable ends of spans",
+            LedgerId::HeapIdleUnreturned => "idle heap",
+            LedgerId::HeapReleased => "heap counted as returned",
+            LedgerId::GoroutineStacks => "goroutine stacks",
+            LedgerId::FreeStacks => "stacks kept for reuse",
+            LedgerId::RuntimeMetadata => "the Go runtime's own data",
+            LedgerId::BinaryAndLibraries => "the binary and its libraries",
+            LedgerId::OtherMappings => "memory outside Go (C heap, other mappings)",
+        },
+    ))
+}
+
+fn advice(when: When, text: impl Into<String>) -> Advice {
+    Advice {
+        text: text.into(),
+        when,
+    }
+}
+
+fn pointers(list: &[&str]) -> Vec<String> {
+    list.iter().map(|pointer| (*pointer).to_owned()).collect()
+}

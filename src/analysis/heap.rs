@@ -1,0 +1,113 @@
+//! What the bytes of in-use spans are: marked live by the last GC, allocated since (live or dead, unknown), garbage
+//! found by the last mark and not swept yet, free slots, and span ends that no slot covers.
+
+use crate::goruntime::marks::Marks;
+use crate::goruntime::mspan::{Span, SpanState, Spans, Sweep};
+use crate::memory::Range;
+
+/// Resident bytes of a range of the target.
+pub type Resident<'a> = dyn Fn(Range) -> u64 + 'a;
+
+/// Bytes by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// Marked live by the last GC.
+    pub marked: u64,
+    /// Allocated since, or in spans whose marks could not be read: unknown.
+    pub since: u64,
+    /// Garbage found by the last mark, not swept yet.
+    pub garbage: u64,
+    /// Free slots.
+    pub free: u64,
+    /// Span ends.
+    pub tails: u64,
+}
+
+impl Kinds {
+    fn of(span: &Span, marked: Option<u32>, sweepgen: u32) -> Kinds {
+        let slots = |count: u32| u64::from(count).saturating_mul(span.elemsize);
+        let unswept = Sweep::of(span.sweepgen, sweepgen).is_unswept();
+        let marked_slots = marked.unwrap_or(0).min(span.alloc_count);
+        let rest = slots(span.alloc_count - marked_slots);
+        let garbage = if unswept && marked.is_some() { rest } else { 0 };
+        Kinds {
+            marked: slots(marked_slots),
+            since: rest - garbage,
+            garbage,
+            free: span.free_bytes(),
+            tails: span.tail_bytes(),
+        }
+    }
+
+    fn add(&mut self, other: Kinds) {
+        self.marked += other.marked;
+        self.since += other.since;
+        self.garbage += other.garbage;
+        self.free += other.free;
+        self.tails += other.tails;
+    }
+
+    /// The share of each kind when `part` of `whole` bytes are resident; rounding goes to a large kind.
+    fn scaled(self, part: u64, whole: u64) -> Kinds {
+        if part >= whole {
+            return self;
+        }
+        let scale = |bytes: u64| (u128::from(bytes) * u128::from(part) / u128::from(whole.max(1))) as u64;
+        let mut scaled = Kinds {
+            marked: scale(self.marked),
+            since: scale(self.since),
+            garbage: scale(self.garbage),
+            free: scale(self.free),
+            tails: scale(self.tails),
+        };
+        let rounding = part.saturating_sub(scaled.total());
+        match scaled.marked.max(scaled.since) {
+            largest if largest < scaled.free => scaled.free += rounding,
+            largest if largest == scaled.marked => scaled.marked += rounding,
+            _ => scaled.since += rounding,
+        }
+        scaled
+    }
+
+    fn total(&self) -> u64 {
+        self.marked + self.since + self.garbage + self.free + self.tails
+    }
+}
+
+/// The in-use part of the heap by kind, whole and resident.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeapKinds {
+    /// Bytes.
+    pub bytes: Kinds,
+    /// The resident part; a partly resident span's share of each kind is proportional.
+    pub resident: Option<Kinds>,
+    /// Resident bytes of unswept spans in which the last mark found nothing alive: the next sweep frees them whole.
+    pub dead_spans_resident: u64,
+    /// Spans whose marks are not known.
+    pub unknown_spans: u64,
+}
+
+/// Sorts every in-use span's bytes into kinds.
+pub fn heap_kinds(spans: &Spans, marks: Option<&Marks>, sweepgen: u32, resident: Option<&Resident<'_>>) -> HeapKinds {
+    let mut heap = HeapKinds {
+        resident: resident.map(|_| Kinds::default()),
+        ..HeapKinds::default()
+    };
+    for (index, span) in spans.live.iter().enumerate() {
+        if span.state != SpanState::InUse {
+            continue;
+        }
+        let marked = marks.and_then(|marks| marks.of_span.get(index).copied().flatten());
+        heap.unknown_spans += u64::from(marked.is_none());
+        let kinds = Kinds::of(span, marked, sweepgen);
+        heap.bytes.add(kinds);
+        if let (Some(sum), Some(resident)) = (&mut heap.resident, resident) {
+            let part = resident(span.range());
+            sum.add(kinds.scaled(part, span.bytes()));
+            if marked == Some(0) && Sweep::of(span.sweepgen, sweepgen).is_unswept() {
+                heap.dead_spans_resident += part;
+            }
+        }
+    }
+    heap
+}

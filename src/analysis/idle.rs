@@ -1,0 +1,86 @@
+//! Memory that is free inside the runtime but not returned to the OS, by where it sits, and what would return it.
+
+use super::heap::{HeapKinds, Resident};
+use crate::goruntime::goroutines::FreeGoroutines;
+use crate::goruntime::mcentral::{Place, Places};
+use crate::goruntime::mspan::Spans;
+use crate::goruntime::pagealloc::{PageAlloc, PageState};
+use crate::goruntime::processors::Processors;
+use crate::goruntime::stacks::ManualSpans;
+use crate::goruntime::variants::PAGE_BYTES;
+use crate::model::{ByteBounds, Idle};
+
+/// Everything the section is computed from; what was not decoded is `None`.
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "each is the decoded section it is named after")]
+pub struct IdleFacts<'a> {
+    pub pages: Option<&'a PageAlloc>,
+    pub spans: Option<&'a Spans>,
+    pub places: Option<&'a Places>,
+    pub heap: Option<&'a HeapKinds>,
+    pub manual: Option<&'a ManualSpans>,
+    pub processors: Option<&'a Processors>,
+    pub free_goroutines: Option<&'a FreeGoroutines>,
+    pub marks_known: bool,
+}
+
+/// Resident bytes of the free, unreturned pages: (outside page caches, in page caches).
+fn resident_idle(pages: &PageAlloc, resident: &Resident<'_>) -> (u64, u64) {
+    let sum = |wanted: PageState| {
+        pages
+            .runs
+            .iter()
+            .filter(|(state, _)| *state == wanted)
+            .map(|(_, run)| resident(*run))
+            .sum::<u64>()
+    };
+    (sum(PageState::Idle), sum(PageState::CachedIdle))
+}
+
+/// The section.
+pub fn idle(facts: &IdleFacts<'_>, resident: Option<&Resident<'_>>) -> Idle {
+    let resident_pages = facts
+        .pages
+        .zip(resident)
+        .map(|(pages, resident)| resident_idle(pages, resident));
+    let held = facts
+        .spans
+        .zip(facts.places)
+        .map(|(spans, places)| held_free(spans, places));
+    Idle {
+        unreturned_bytes: facts.pages.map(PageAlloc::unreturned_bytes),
+        unreturned_resident_bytes: resident_pages.map(|(free, cached)| free + cached),
+        page_cache_bytes: facts.pages.map(|pages| pages.cached_idle * PAGE_BYTES),
+        span_free_bytes: facts.heap.map(|heap| heap.bytes.free),
+        unswept_garbage_bytes: facts.heap.filter(|_| facts.marks_known).map(|heap| heap.bytes.garbage),
+        mcache_free_bytes: held.map(|(mcache, _)| mcache),
+        mcentral_free_bytes: held.map(|(_, mcentral)| mcentral),
+        free_stack_bytes: free_stacks(facts),
+        returnable_now_bytes: resident_pages.map(|(free, _)| free),
+        returnable_after_gc: resident_pages.map(|(free, cached)| ByteBounds {
+            at_least_bytes: free + cached + facts.heap.map_or(0, |heap| heap.dead_spans_resident),
+            // Anything alive at the last mark may be dead by now, so a GC may free any part of the heap.
+            at_most_bytes: None,
+        }),
+    }
+}
+
+/// Free slot bytes of spans in mcaches and in mcentrals.
+fn held_free(spans: &Spans, places: &Places) -> (u64, u64) {
+    let (mut mcache, mut mcentral) = (0, 0);
+    for (span, place) in spans.live.iter().zip(&places.of_span) {
+        match place {
+            Some(Place::Mcache(_)) => mcache += span.free_bytes(),
+            Some(_) => mcentral += span.free_bytes(),
+            None => {}
+        }
+    }
+    (mcache, mcentral)
+}
+
+/// Stacks that no goroutine uses: free in the pools, in mcaches, large ones, and those that dead goroutines keep.
+pub(super) fn free_stacks(facts: &IdleFacts<'_>) -> Option<u64> {
+    let (manual, processors, dead) = (facts.manual?, facts.processors?, facts.free_goroutines?);
+    let cached: u64 = processors.mcaches().map(|mcache| mcache.stack_cache_bytes()).sum();
+    Some(manual.pool_free_bytes + manual.large_free_bytes + cached + dead.stack_bytes)
+}

@@ -1,0 +1,49 @@
+//! The Ps and what each keeps for itself.
+
+use crate::goruntime::mcentral::{Place, Places};
+use crate::goruntime::mspan::Spans;
+use crate::goruntime::processors::{PStatus as Decoded, Processors};
+use crate::goruntime::variants::PAGE_BYTES;
+use crate::model::{Mcache, PStatus, Processor};
+
+/// One entry per P of `allp[:GOMAXPROCS]`; what an mcache's spans hold is `None` where spans were not read.
+pub fn processors(all: &Processors, spans: Option<(&Spans, &Places)>, sweepgen: Option<u32>) -> Vec<Processor> {
+    let mut held = vec![Mcache::default(); all.live.len()];
+    if let Some((spans, places)) = spans {
+        for (span, place) in spans.live.iter().zip(&places.of_span) {
+            if let Some(Place::Mcache(p)) = place
+                && let Some(mcache) = held.get_mut(*p as usize)
+            {
+                mcache.spans += 1;
+                mcache.span_bytes += span.bytes();
+                mcache.free_bytes += span.free_bytes();
+            }
+        }
+    }
+    (all.live.iter().zip(held))
+        .map(|(p, held)| Processor {
+            id: p.id.max(0) as u64,
+            status: match p.status {
+                Decoded::Idle => PStatus::Idle,
+                Decoded::Running => PStatus::Running,
+                Decoded::Syscall => PStatus::Syscall,
+                Decoded::GcStop => PStatus::Gcstop,
+                Decoded::Dead => PStatus::Dead,
+            },
+            mcache: (p.mcache.as_ref().zip(sweepgen)).map(|(mcache, sweepgen)| Mcache {
+                stack_cache_bytes: Some(mcache.stack_cache_bytes()),
+                flushed: mcache.flush_gen == sweepgen,
+                ..held
+            }),
+            page_cache_bytes: Some(
+                u64::from((p.page_cache.cache & !p.page_cache.scav).count_ones()).saturating_mul(PAGE_BYTES),
+            ),
+            cached_spans: Some(p.cached_spans),
+            dead_goroutines: Some(p.dead_goroutines),
+            sudogs: Some(p.sudogs),
+            defers: Some(p.defers),
+            timers: Some(p.timers),
+            run_queue: Some(p.run_queue),
+        })
+        .collect()
+}
