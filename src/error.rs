@@ -101,7 +101,10 @@ impl Error {
 
     /// An I/O error with the action that failed.
     pub fn io(what: impl Into<String>, source: io::Error) -> Error {
-        Error::Io { what: what.into(), source }
+        Error::Io {
+            what: what.into(),
+            source,
+        }
     }
 }
 
