@@ -1,3 +1,11 @@
-//! The report: one renderer per file. Renderers compute nothing and escape everything that comes from the target.
+//! The report: its model, and one renderer per file. Renderers compute nothing and escape everything that comes
+//! from the target.
 
+pub mod json;
 pub use crate::model;
+pub mod schema;
+pub mod sections;
+pub mod table;
+
+#[cfg(test)]
+mod sample;

@@ -1,1 +1,15 @@
-//! placeholder
+//! Where bytes come from: a live process, what the kernel says about it, and the capture that stops it for as short
+//! a time as can be. Knows processes and pages; knows nothing of Go.
+
+pub mod capture;
+pub mod maps;
+mod pages;
+mod permissions;
+mod procdir;
+mod process;
+mod sys;
+
+pub use capture::{Capture, CaptureOptions, Captured, Incomplete, Stop, StopKind};
+pub use maps::{Backing, Mapping, Maps};
+pub use permissions::Access;
+pub use process::{LiveProcess, ProcessInfo, SharedNamespaces};

@@ -1,0 +1,374 @@
+//! The child that captures. It rehearses on the running target, stops it, reads, lets it go and exits; it writes
+//! nothing but the shared region and talks to nobody. Whatever goes wrong it ends, and its end frees the target.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
+use nix::sys::time::TimeSpec;
+use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
+use nix::time::ClockId;
+
+use super::engine::{End, Engine, Limits};
+use super::reader::{RangeReader, ReadError};
+use super::region::Header;
+use super::store::Store;
+use super::tracer::{StopError, Tracer};
+use crate::error::Error;
+use crate::memory::Planner;
+use crate::target::process::LiveProcess;
+use crate::target::sys::{self, monotonic_ns};
+
+/// How far the child has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub(crate) enum Phase {
+    /// Setting itself up, or reading a target that is not stopped.
+    Running = 0,
+    /// Interrupts are out.
+    Stopping = 1,
+    /// The target stands still; pages are being read.
+    Stopped = 2,
+    /// All is read; threads are let go.
+    Releasing = 3,
+    /// All threads are let go, or there was nothing to let go.
+    Released = 4,
+}
+
+impl Phase {
+    pub(crate) fn of(header: &Header) -> Phase {
+        match header.phase.load(Ordering::Acquire) {
+            0 => Phase::Running,
+            1 => Phase::Stopping,
+            2 => Phase::Stopped,
+            3 => Phase::Releasing,
+            _ => Phase::Released,
+        }
+    }
+}
+
+/// Why the child gave up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum Failure {
+    /// It did not.
+    None = 0,
+    /// A bug; the message says more.
+    Internal = 1,
+    /// The target is gone; the message says how.
+    Gone = 2,
+    /// Attaching was refused.
+    PtraceRefused = 3,
+    /// Reading was refused.
+    ReadRefused = 4,
+    /// So many threads cannot be stopped within the budget; nothing was stopped.
+    CannotFit = 5,
+    /// The threads did not stop in time.
+    TooSlow = 6,
+}
+
+impl Failure {
+    pub(crate) fn of(header: &Header) -> Failure {
+        match header.failure.load(Ordering::Acquire) {
+            0 => Failure::None,
+            2 => Failure::Gone,
+            3 => Failure::PtraceRefused,
+            4 => Failure::ReadRefused,
+            5 => Failure::CannotFit,
+            6 => Failure::TooSlow,
+            _ => Failure::Internal,
+        }
+    }
+}
+
+/// How the target is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Rehearse, stop for at most this long, read.
+    Pause(Duration),
+    /// Read twice without a stop: a frozen target stands still anyway, a running one is compared with itself.
+    Twice {
+        /// Whether to compare.
+        compare: bool,
+    },
+    /// Read once, without a stop.
+    Once,
+}
+
+/// What the child is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task {
+    /// How to read.
+    pub mode: Mode,
+    /// Bytes per pass.
+    pub bytes: u64,
+    /// How long a pass on the running target may take.
+    pub patience: Duration,
+    /// The process that waits for this one.
+    pub parent: i32,
+}
+
+/// Cost of stopping and releasing one thread, and of the rest, from measurements.
+const THREAD_NS: u64 = 11_000;
+const RELEASE_NS: u64 = 6_000;
+const FIXED_NS: u64 = 300_000;
+
+/// The body of the child.
+pub(crate) fn run(
+    process: &LiveProcess,
+    reader: &mut dyn RangeReader,
+    store: &mut Store,
+    make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
+    task: Task,
+) -> ! {
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        set_up(task.parent)?;
+        capture(process, reader, store, make_planner, task)
+    }));
+    let header = store.region().header();
+    let failed = match done {
+        Ok(Ok(())) => None,
+        Ok(Err(failed)) => Some(failed),
+        Err(panic) => Some(Failed {
+            why: Failure::Internal,
+            message: panic_text(&*panic),
+            ..Failed::default()
+        }),
+    };
+    if let Some(failed) = failed {
+        header.errno.store(failed.errno, Ordering::Relaxed);
+        header.thread.store(failed.thread, Ordering::Relaxed);
+        header.set_message(&failed.message);
+        header.failure.store(failed.why as u32, Ordering::Release);
+    }
+    sys::exit_now(0)
+}
+
+/// A failure on its way to the header.
+struct Failed {
+    why: Failure,
+    errno: i32,
+    thread: i32,
+    message: String,
+}
+
+impl Default for Failed {
+    fn default() -> Failed {
+        Failed {
+            why: Failure::Internal,
+            errno: 0,
+            thread: 0,
+            message: String::new(),
+        }
+    }
+}
+
+impl Failed {
+    fn new(why: Failure, message: impl Into<String>) -> Failed {
+        Failed {
+            why,
+            message: message.into(),
+            ..Failed::default()
+        }
+    }
+}
+
+impl From<ReadError> for Failed {
+    fn from(error: ReadError) -> Failed {
+        match error {
+            ReadError::Gone => Failed::new(Failure::Gone, ""),
+            ReadError::Fault => Failed::new(Failure::Internal, "a fault outside of any page"),
+            ReadError::Refused(errno) => Failed {
+                errno: errno as i32,
+                ..Failed::new(Failure::ReadRefused, "")
+            },
+        }
+    }
+}
+
+impl From<StopError> for Failed {
+    fn from(error: StopError) -> Failed {
+        match error {
+            StopError::Gone => Failed::new(Failure::Gone, ""),
+            StopError::TooSlow(thread) => Failed {
+                thread,
+                ..Failed::new(Failure::TooSlow, "")
+            },
+            StopError::Refused(errno, thread) => Failed {
+                errno: errno as i32,
+                thread,
+                ..Failed::new(Failure::PtraceRefused, "")
+            },
+        }
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        match error {
+            Error::TargetGone { what } => Failed::new(Failure::Gone, what),
+            other => Failed::new(Failure::Internal, other.to_string()),
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("panic").to_owned()
+}
+
+fn set_up(parent: i32) -> Result<(), Failed> {
+    let setup = |what: &'static str| move |errno: Errno| Failed::new(Failure::Internal, format!("{what}: {errno}"));
+    nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(setup("prctl"))?;
+    // The parent may have died before the line above.
+    if nix::unistd::getppid().as_raw() != parent {
+        sys::exit_now(1);
+    }
+    // Out of the terminal's reach: Ctrl-C, Ctrl-Z and Ctrl-S are for the parent.
+    nix::unistd::setsid().map_err(setup("setsid"))?;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null");
+    if let Ok(null) = null {
+        let _ = nix::unistd::dup2_stdin(&null);
+        let _ = nix::unistd::dup2_stdout(&null);
+        let _ = nix::unistd::dup2_stderr(&null);
+    }
+    // Where memory is short, this process is to go, not the target.
+    if let Ok(mut file) = std::fs::OpenOptions::new().write(true).open("/proc/self/oom_score_adj") {
+        let _ = file.write_all(b"1000");
+    }
+    let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGCHLD,
+        Signal::SIGPIPE,
+    ] {
+        sys::reset_signal(signal);
+    }
+    // SIGCHLD announces stops and is waited for; the parent's other blocks are not for here.
+    let mut blocked = SigSet::empty();
+    blocked.add(Signal::SIGCHLD);
+    blocked.thread_set_mask().map_err(setup("sigprocmask"))?;
+    std::panic::set_hook(Box::new(|_| {}));
+    Ok(())
+}
+
+fn capture(
+    process: &LiveProcess,
+    reader: &mut dyn RangeReader,
+    store: &mut Store,
+    make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
+    task: Task,
+) -> Result<(), Failed> {
+    let patience = || Limits {
+        bytes: task.bytes,
+        deadline_ns: monotonic_ns().saturating_add(task.patience.as_nanos() as u64),
+    };
+    store.region().header().generation.store(1, Ordering::Release);
+    stamp(store);
+    let end = Engine::new(reader, store, patience(), false).run(&mut *make_planner())?;
+    match task.mode {
+        Mode::Once => {}
+        Mode::Twice { compare } => {
+            // A pass cut short stays the only one: the next would be no longer.
+            if end != End::Time {
+                store.begin_second_pass();
+                stamp(store);
+                Engine::new(reader, store, patience(), compare).run(&mut *make_planner())?;
+            }
+        }
+        Mode::Pause(max) => {
+            // Made before the clock starts, like everything else that can be.
+            let mut planner = make_planner();
+            paused(process, reader, store, &mut *planner, task.bytes, max)?;
+        }
+    }
+    // A target that was stopped has been checked then, and may do what it likes now.
+    if !matches!(task.mode, Mode::Pause(_)) {
+        process.recheck()?;
+    }
+    store
+        .region()
+        .header()
+        .phase
+        .store(Phase::Released as u32, Ordering::Release);
+    Ok(())
+}
+
+fn paused(
+    process: &LiveProcess,
+    reader: &mut dyn RangeReader,
+    store: &mut Store,
+    planner: &mut dyn Planner,
+    bytes: u64,
+    max: Duration,
+) -> Result<(), Failed> {
+    let max_ns = max.as_nanos() as u64;
+    let mut tracer = Tracer::seize(process)?;
+    let threads = tracer.threads() as u64;
+    store.region().header().threads.store(threads as u32, Ordering::Relaxed);
+    let floor_ns = threads * THREAD_NS + FIXED_NS;
+    if floor_ns > max_ns {
+        return Err(Failed::new(Failure::CannotFit, format!("{floor_ns}")));
+    }
+    let mut timer = kill_timer()?;
+    store.begin_second_pass();
+    let enter = |store: &Store, phase: Phase| store.region().header().phase.store(phase as u32, Ordering::Release);
+
+    // From here to the release every line is part of the pause.
+    let begin_ns = monotonic_ns();
+    store.region().header().interrupt_ns.store(begin_ns, Ordering::Release);
+    enter(store, Phase::Stopping);
+    timer
+        .set(
+            Expiration::OneShot(TimeSpec::from_duration(max)),
+            TimerSetTimeFlags::empty(),
+        )
+        .map_err(timer_failed)?;
+    let deadline_ns = begin_ns.saturating_add(max_ns.saturating_sub(threads * RELEASE_NS + FIXED_NS / 2));
+    tracer.stop(deadline_ns)?;
+    stamp(store);
+    enter(store, Phase::Stopped);
+    process.recheck()?;
+    Engine::new(reader, store, Limits { bytes, deadline_ns }, false).run(planner)?;
+    enter(store, Phase::Releasing);
+    let left = tracer.release();
+    let header = store.region().header();
+    header.released_ns.store(monotonic_ns(), Ordering::Release);
+
+    header.threads.store(tracer.threads() as u32, Ordering::Relaxed);
+    header.late_threads.store(tracer.late as u32, Ordering::Relaxed);
+    header.gone_threads.store(tracer.gone() as u32, Ordering::Relaxed);
+    header.held_in_kernel.store(left as u32, Ordering::Release);
+    Ok(())
+}
+
+/// Notes what time it is for the bytes about to be read.
+fn stamp(store: &Store) {
+    let header = store.region().header();
+    header.stopped_ns.store(monotonic_ns(), Ordering::Relaxed);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    header.realtime_ns.store(since.as_nanos() as u64, Ordering::Release);
+}
+
+/// A timer that kills this process: the second belt, for when the parent is slow or stopped.
+fn kill_timer() -> Result<Timer, Failed> {
+    let kill = SigevNotify::SigevSignal {
+        signal: Signal::SIGKILL,
+        si_value: 0,
+    };
+    Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(kill)).map_err(timer_failed)
+}
+
+fn timer_failed(errno: Errno) -> Failed {
+    Failed::new(Failure::Internal, format!("timer: {errno}"))
+}

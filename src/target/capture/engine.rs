@@ -1,0 +1,501 @@
+//! Runs a planner wave by wave: its wishes become whole pages, each page once; pages that are absent or swapped are
+//! named and left alone; the rest is copied in few large calls. Bounded in bytes, pages, waves and time, whatever the
+//! planner asks for.
+
+use std::io::IoSliceMut;
+use std::sync::atomic::Ordering;
+
+use super::reader::{Pages, RangeReader, ReadError, Readable};
+use super::store::{PageState, Run, Store};
+use crate::memory::{Addr, Missing, Planner, Range, Request};
+use crate::target::pages::PageRun;
+use crate::target::sys::monotonic_ns;
+
+/// Buffers per call: IOV_MAX.
+const MAX_IOVECS: usize = 1024;
+/// Bytes per call: small enough to look at the clock in between, large enough not to matter.
+const MAX_CALL_BYTES: u64 = 512 << 10;
+/// A planner that has not ended by then is going in circles.
+const MAX_WAVES: usize = 64;
+/// Pages one pass may look at: 256 GiB of address space with 4 KiB pages.
+const MAX_PAGES: usize = 64 << 20;
+/// Unknown pages no further apart than this are looked up in one call.
+const SCAN_GAP: u64 = 64 << 10;
+/// After so many unreadable pages in a row the rest of a run is given up.
+const MAX_FAULTS: usize = 64;
+
+/// Why a pass ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u32)]
+pub(crate) enum End {
+    /// It has not.
+    #[default]
+    Running = 0,
+    /// The planner has all it wants.
+    Complete = 1,
+    /// The time was over.
+    Time = 2,
+    /// The byte budget was used up.
+    Bytes = 3,
+    /// The planner did not come to an end.
+    Waves = 4,
+}
+
+/// What a pass may cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Bytes copied.
+    pub bytes: u64,
+    /// CLOCK_MONOTONIC at which to stop reading.
+    pub deadline_ns: u64,
+}
+
+/// One pass over a target.
+pub(crate) struct Engine<'a> {
+    reader: &'a mut dyn RangeReader,
+    store: &'a mut Store,
+    limits: Limits,
+    readable: Vec<Readable>,
+    /// Where pages read in both passes are compared; `None` while the target stands still.
+    compare: Option<Vec<u8>>,
+    pages: usize,
+    bytes: u64,
+    end: End,
+}
+
+impl<'a> Engine<'a> {
+    /// A pass within `limits`. With `compare`, pages known from the pass before are compared with it.
+    pub(crate) fn new(reader: &'a mut dyn RangeReader, store: &'a mut Store, limits: Limits, compare: bool) -> Self {
+        let compare = compare.then(|| vec![0; MAX_CALL_BYTES as usize]);
+        Engine {
+            reader,
+            store,
+            limits,
+            readable: Vec::new(),
+            compare,
+            pages: 0,
+            bytes: 0,
+            end: End::Running,
+        }
+    }
+
+    /// Runs `planner` to its end or the end of the limits.
+    pub(crate) fn run(&mut self, planner: &mut dyn Planner) -> Result<End, ReadError> {
+        self.readable = self.reader.readable()?;
+        let ranges: Vec<(u64, u64)> = self.readable.iter().map(|range| (range.start, range.end)).collect();
+        self.store.set_readable(&ranges);
+        for wave in 0..MAX_WAVES {
+            let requests = planner.wave(wave, self.store);
+            if requests.is_empty() {
+                return Ok(self.finish(End::Complete));
+            }
+            self.store
+                .region()
+                .header()
+                .waves
+                .store(wave as u32 + 1, Ordering::Relaxed);
+            self.read_wave(&requests)?;
+            if self.end != End::Running {
+                return Ok(self.finish(self.end));
+            }
+        }
+        Ok(self.finish(End::Waves))
+    }
+
+    fn finish(&mut self, end: End) -> End {
+        // Bytes left out do not end a pass, so that small wishes behind a large one are still heard.
+        let end = if end == End::Complete && self.end == End::Bytes {
+            End::Bytes
+        } else {
+            end
+        };
+        self.store.region().header().end.store(end as u32, Ordering::Release);
+        end
+    }
+
+    fn out_of_time(&mut self) -> bool {
+        if self.end != End::Time && monotonic_ns() >= self.limits.deadline_ns {
+            self.end = End::Time;
+        }
+        self.end == End::Time
+    }
+
+    fn read_wave(&mut self, requests: &[Request]) -> Result<(), ReadError> {
+        let mut wanted = self.queue(requests);
+        // The order of the region, so that the buffers of one call can be cut from it in one go. Within a window it
+        // is the order of addresses.
+        wanted.sort_unstable_by_key(|run| run.page);
+        join(&mut wanted, self.store.page_shift());
+        let to_read = self.present(&wanted)?;
+        let to_read = self.within_budget(to_read);
+        self.copy(&to_read)
+    }
+
+    /// The pages these wishes need and nobody has read yet.
+    fn queue(&mut self, requests: &[Request]) -> Vec<Run> {
+        let page = 1u64 << self.store.page_shift();
+        let mut list = Vec::new();
+        let mut hint = 0;
+        for request in requests {
+            let start = request.range.start.0 & !(page - 1);
+            let end = request
+                .range
+                .end()
+                .0
+                .checked_next_multiple_of(page)
+                .unwrap_or(u64::MAX - page + 1);
+            if request.range.len == 0 {
+                continue;
+            }
+            // Wishes come in clumps: the range of the last one is tried first.
+            if self
+                .readable
+                .get(hint)
+                .is_none_or(|range| start < range.start || start >= range.end)
+            {
+                hint = self.readable.partition_point(|range| range.end <= start);
+            }
+            for range in self.readable.iter().skip(hint).take_while(|range| range.start < end) {
+                let (from, to) = (start.max(range.start), end.min(range.end));
+                let room = (MAX_PAGES.saturating_sub(self.pages) as u64).saturating_mul(page);
+                let to = to.min(from.saturating_add(room));
+                self.pages += ((to - from) / page) as usize;
+                if !self.store.queue(from, to, &mut list) || room == 0 {
+                    self.end = End::Bytes;
+                }
+            }
+        }
+        list
+    }
+
+    /// Those of the wanted pages that are there; the others are marked with what they are.
+    fn present(&mut self, wanted: &[Run]) -> Result<Vec<Run>, ReadError> {
+        let shift = self.store.page_shift();
+        let mut known = Vec::new();
+        let mut unknown = Vec::new();
+        for run in wanted {
+            split(
+                run,
+                shift,
+                |page| self.store.state(page) == PageState::KnownPresent,
+                &mut known,
+                &mut unknown,
+            );
+        }
+        let mut found: Vec<PageRun> = Vec::new();
+        let mut rest = unknown.as_slice();
+        while let Some(first) = rest.first() {
+            let (mut end, mut count) = (first.end(shift), 1);
+            while let Some(next) = rest
+                .get(count)
+                .filter(|next| next.start >= end && next.start - end <= SCAN_GAP)
+            {
+                end = next.end(shift);
+                count += 1;
+            }
+            let (group, behind) = rest.split_at(count);
+            rest = behind;
+            found.clear();
+            if self.out_of_time() {
+                group
+                    .iter()
+                    .for_each(|run| self.store.set_missing(*run, Missing::BudgetSpent));
+                continue;
+            }
+            self.reader.presence(first.start, end, &mut found)?;
+            for run in group {
+                self.sort_out(run, &found, &mut known);
+            }
+        }
+        known.sort_unstable_by_key(|run| run.page);
+        join(&mut known, shift);
+        Ok(known)
+    }
+
+    /// Splits one unknown run by what was found, in address order, about its surroundings.
+    fn sort_out(&mut self, run: &Run, found: &[PageRun], present: &mut Vec<Run>) {
+        let shift = self.store.page_shift();
+        let end = run.end(shift);
+        let part = |from: u64, to: u64| Run {
+            start: from,
+            page: run.page + ((from - run.start) >> shift) as usize,
+            pages: ((to - from) >> shift) as usize,
+        };
+        let index = self.readable.partition_point(|range| range.end <= run.start);
+        let mut at = run.start;
+        let first = found.partition_point(|pages| pages.end <= run.start);
+        for pages in found.iter().skip(first).take_while(|pages| pages.start < end) {
+            let (from, to) = (pages.start.max(at), pages.end.min(end));
+            if from >= to {
+                continue;
+            }
+            self.absent(part(at, from));
+            at = to;
+            // A run can cross from one mapping into the next; each page answers for itself.
+            for range in self.readable.iter().skip(index).take_while(|range| range.start < to) {
+                let (from, to) = (from.max(range.start), to.min(range.end));
+                if from >= to {
+                    continue;
+                }
+                match (range.pages, pages.swapped, pages.file) {
+                    (_, true, _) => self.store.set_missing(part(from, to), Missing::Swapped),
+                    (Pages::OwnOnly, _, true) => self.store.set_missing(part(from, to), Missing::NotMapped),
+                    _ => present.push(part(from, to)),
+                }
+            }
+        }
+        self.absent(part(at, end));
+    }
+
+    /// Pages without memory: what the executable holds where it is behind them, else nothing.
+    fn absent(&mut self, run: Run) {
+        if run.pages == 0 {
+            return;
+        }
+        self.store.set_missing(run, Missing::NotPresent);
+        let shift = self.store.page_shift();
+        let first = self.readable.partition_point(|range| range.end <= run.start);
+        for range in self
+            .readable
+            .iter()
+            .skip(first)
+            .take_while(|range| range.start < run.end(shift))
+        {
+            let Pages::OrExecutable(offset) = range.pages else {
+                continue;
+            };
+            let (from, to) = (run.start.max(range.start), run.end(shift).min(range.end));
+            for address in (from..to).step_by(1 << shift) {
+                let page = run.page + ((address - run.start) >> shift) as usize;
+                let at = page << shift;
+                let buffer = self.store.region_mut().data_mut().get_mut(at..at + (1 << shift));
+                if buffer.is_some_and(|buffer| self.reader.read_executable(offset + (address - range.start), buffer)) {
+                    self.store.set_captured(Run {
+                        start: address,
+                        page,
+                        pages: 1,
+                    });
+                }
+            }
+        }
+    }
+
+    fn within_budget(&mut self, mut runs: Vec<Run>) -> Vec<Run> {
+        let shift = self.store.page_shift();
+        let mut left = (self.limits.bytes.saturating_sub(self.bytes) >> shift) as usize;
+        for run in &mut runs {
+            let taken = run.pages.min(left);
+            left -= taken;
+            if taken < run.pages {
+                let over = Run {
+                    start: run.start + ((taken as u64) << shift),
+                    page: run.page + taken,
+                    pages: run.pages - taken,
+                };
+                self.store.set_missing(over, Missing::BudgetSpent);
+                self.end = End::Bytes;
+                run.pages = taken;
+            }
+        }
+        runs.retain(|run| run.pages > 0);
+        runs
+    }
+
+    fn copy(&mut self, runs: &[Run]) -> Result<(), ReadError> {
+        let shift = self.store.page_shift();
+        let mut work = Pieces { runs, taken: 0, shift };
+        let mut faults = 0;
+        while let Some(mut batch) = work.next_batch() {
+            while !batch.is_empty() {
+                if self.out_of_time() {
+                    batch
+                        .iter()
+                        .for_each(|run| self.store.set_missing(*run, Missing::BudgetSpent));
+                    break;
+                }
+                let done = match self.read_batch(&batch) {
+                    Ok(bytes) => bytes >> shift,
+                    Err(ReadError::Fault) => 0,
+                    Err(error) => return Err(error),
+                };
+                batch = self.commit(&batch, done);
+                if done > 0 {
+                    faults = 0;
+                } else if let Some(bad) = cut_first(&mut batch, shift) {
+                    // A call that brings nothing stopped at its very first page.
+                    self.store.set_missing(bad, Missing::Unreadable);
+                    faults += 1;
+                    if faults == MAX_FAULTS {
+                        batch
+                            .drain(..)
+                            .for_each(|run| self.store.set_missing(run, Missing::Unreadable));
+                        faults = 0;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One call for all of `batch`; how many bytes came.
+    fn read_batch(&mut self, batch: &[Run]) -> Result<usize, ReadError> {
+        let shift = self.store.page_shift();
+        let remote: Vec<Range> = batch
+            .iter()
+            .map(|run| Range::new(Addr(run.start), (run.pages as u64) << shift))
+            .collect();
+        if let Some(buffer) = &mut self.compare {
+            let total: usize = batch.iter().map(|run| run.pages << shift).sum();
+            let buffer = buffer.get_mut(..total).ok_or(ReadError::Fault)?;
+            let got = self.reader.read(&remote, &mut [IoSliceMut::new(buffer)])?;
+            compare_and_store(self.store, batch, &buffer[..got.min(total)]);
+            return Ok(got.min(total));
+        }
+        let mut local = Vec::with_capacity(batch.len());
+        let mut rest = self.store.region_mut().data_mut();
+        let mut skipped = 0;
+        for run in batch {
+            let (_, tail) = rest.split_at_mut((run.page << shift) - skipped);
+            let (piece, tail) = tail.split_at_mut(run.pages << shift);
+            local.push(IoSliceMut::new(piece));
+            rest = tail;
+            skipped = (run.page + run.pages) << shift;
+        }
+        self.reader.read(&remote, &mut local)
+    }
+
+    /// Marks the first `pages` pages of a batch as captured; returns the others.
+    fn commit(&mut self, batch: &[Run], mut pages: usize) -> Vec<Run> {
+        let shift = self.store.page_shift();
+        let mut rest = Vec::new();
+        for run in batch {
+            let done = run.pages.min(pages);
+            pages -= done;
+            self.store.set_captured(Run { pages: done, ..*run });
+            self.bytes += (done as u64) << shift;
+            if done < run.pages {
+                rest.push(Run {
+                    start: run.start + ((done as u64) << shift),
+                    page: run.page + done,
+                    pages: run.pages - done,
+                });
+            }
+        }
+        self.store
+            .region()
+            .header()
+            .bytes_read
+            .store(self.bytes, Ordering::Relaxed);
+        rest
+    }
+}
+
+/// Cuts runs into calls.
+struct Pieces<'a> {
+    runs: &'a [Run],
+    /// Pages of the first run that are already in a batch.
+    taken: usize,
+    shift: u32,
+}
+
+impl Pieces<'_> {
+    fn next_batch(&mut self) -> Option<Vec<Run>> {
+        let mut batch = Vec::new();
+        let mut room = (MAX_CALL_BYTES >> self.shift).max(1) as usize;
+        while let Some((first, behind)) = self.runs.split_first() {
+            if room == 0 || batch.len() == MAX_IOVECS {
+                break;
+            }
+            let pages = (first.pages - self.taken).min(room);
+            let start = first.start + ((self.taken as u64) << self.shift);
+            batch.push(Run {
+                start,
+                page: first.page + self.taken,
+                pages,
+            });
+            room -= pages;
+            self.taken += pages;
+            if self.taken == first.pages {
+                (self.runs, self.taken) = (behind, 0);
+            }
+        }
+        (!batch.is_empty()).then_some(batch)
+    }
+}
+
+/// Joins neighbours of a sorted list.
+fn join(runs: &mut Vec<Run>, shift: u32) {
+    runs.dedup_by(|next, run| {
+        let joined = run.page + run.pages == next.page && run.end(shift) == next.start;
+        if joined {
+            run.pages += next.pages;
+        }
+        joined
+    });
+}
+
+/// Splits a run by a property of its pages.
+fn split(run: &Run, shift: u32, is: impl Fn(usize) -> bool, yes: &mut Vec<Run>, no: &mut Vec<Run>) {
+    let mut at = 0;
+    while at < run.pages {
+        let kind = is(run.page + at);
+        let len = (at..run.pages)
+            .take_while(|&index| is(run.page + index) == kind)
+            .count()
+            .max(1);
+        let part = Run {
+            start: run.start + ((at as u64) << shift),
+            page: run.page + at,
+            pages: len,
+        };
+        if kind {
+            yes.push(part)
+        } else {
+            no.push(part)
+        }
+        at += len;
+    }
+}
+
+/// Takes the first page off a list of runs.
+fn cut_first(runs: &mut Vec<Run>, shift: u32) -> Option<Run> {
+    let first = *runs.first()?;
+    match runs.first_mut() {
+        Some(run) if run.pages > 1 => {
+            *run = Run {
+                start: run.start + (1 << shift),
+                page: run.page + 1,
+                pages: run.pages - 1,
+            };
+        }
+        _ => drop(runs.remove(0)),
+    }
+    Some(Run { pages: 1, ..first })
+}
+
+/// Takes bytes over from a buffer, counting what differs from the pass before.
+fn compare_and_store(store: &mut Store, batch: &[Run], bytes: &[u8]) {
+    let shift = store.page_shift();
+    let pages = batch.iter().flat_map(|run| run.page..run.page + run.pages);
+    let (mut compared, mut changed, mut changed_bytes) = (0, 0, 0);
+    for (page, new) in pages.zip(bytes.chunks_exact(1 << shift)) {
+        let known = store.state(page) == PageState::KnownPresent;
+        let at = page << shift;
+        let Some(old) = store.region_mut().data_mut().get_mut(at..at + new.len()) else {
+            continue;
+        };
+        if known {
+            compared += 1;
+            if old != new {
+                changed += 1;
+                let words = old.chunks_exact(8).zip(new.chunks_exact(8));
+                changed_bytes += 8 * words.filter(|(old, new)| old != new).count() as u64;
+            }
+        }
+        old.copy_from_slice(new);
+    }
+    let header = store.region().header();
+    header.compared_pages.fetch_add(compared, Ordering::Relaxed);
+    header.changed_pages.fetch_add(changed, Ordering::Relaxed);
+    header.changed_bytes.fetch_add(changed_bytes, Ordering::Relaxed);
+}

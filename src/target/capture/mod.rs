@@ -1,0 +1,388 @@
+//! One capture: a planner says which bytes a scan needs, a child process stops the target for a moment and copies
+//! them, its parent sees to it that the moment stays short. The result is plain [`Memory`].
+
+mod child;
+mod engine;
+mod reader;
+mod region;
+mod store;
+mod tracer;
+mod watchdog;
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use nix::errno::Errno;
+
+use self::child::{Failure, Mode, Phase, Task};
+use self::engine::End;
+use self::reader::{ProcessReader, RangeReader};
+use self::region::Header;
+use self::store::Store;
+use self::watchdog::Ended;
+use super::pages::PageMap;
+use super::permissions::Access;
+use super::process::{LiveProcess, gone};
+use super::sys::monotonic_ns;
+use crate::error::{Error, Result};
+use crate::memory::{Addr, Memory, MemoryError, Missing, Planner, Range, Request};
+
+/// Missing wishes listed one by one; more are counted.
+const MAX_MISSING: usize = 1000;
+/// How long one pass over a running target may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The byte budget unless told otherwise.
+pub const DEFAULT_BYTE_BUDGET: u64 = 1 << 30;
+
+/// Whether and how long a target may be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Stopped for at most this long, from the first interrupt to the last release.
+    Pause {
+        /// The budget.
+        max: Duration,
+    },
+    /// Not at all: read while it runs, twice, and compared.
+    NoPause,
+}
+
+/// How to capture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureOptions {
+    /// Whether and how long to stop it.
+    pub stop: Stop,
+    /// At most so many bytes are copied.
+    pub byte_budget: u64,
+}
+
+/// How the target was held while it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopKind {
+    /// Stopped by this tool.
+    Paused,
+    /// Already standing still in a frozen cgroup.
+    Frozen,
+    /// Not held.
+    None,
+}
+
+/// Why a capture is not all that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Incomplete {
+    /// The pause budget ended before the reading did.
+    #[error("the pause budget was spent before everything was read")]
+    PauseSpent,
+    /// Reading the running target took too long.
+    #[error("reading the running target took too long")]
+    TimeSpent,
+    /// The byte budget was used up.
+    #[error("the byte budget was spent before everything was read")]
+    BytesSpent,
+    /// The planner went in circles.
+    #[error("the structures asked for led to no end")]
+    Endless,
+}
+
+/// What differed between two readings of a running target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Pages read twice.
+    pub compared_pages: u64,
+    /// Those that differed.
+    pub changed_pages: u64,
+    /// Bytes that differed, in words of eight.
+    pub changed_bytes: u64,
+}
+
+/// The bytes of a capture.
+#[derive(Debug)]
+pub struct Captured {
+    store: Store,
+    readable: Vec<(u64, u64)>,
+}
+
+/// A capture.
+#[derive(Debug)]
+pub struct Capture {
+    /// The bytes.
+    pub memory: Captured,
+    /// How the target was held.
+    pub stop: StopKind,
+    /// From the first interrupt to the last release; zero when it was not stopped by this tool.
+    pub pause: Duration,
+    /// All of it, rehearsal and fork included.
+    pub wall: Duration,
+    /// Bytes copied in the pass that counts.
+    pub bytes_read: u64,
+    /// Waves of the pass that counts.
+    pub waves: usize,
+    /// Threads held.
+    pub threads: usize,
+    /// Threads that appeared while the others were being stopped.
+    pub late_threads: usize,
+    /// Threads that exited while they were being stopped.
+    pub gone_threads: usize,
+    /// CLOCK_MONOTONIC of the tool when the target stood still, or when the pass that counts began.
+    pub at_monotonic_ns: u64,
+    /// The same moment as a date.
+    pub at_realtime: SystemTime,
+    /// Whether everything that could be read was.
+    pub complete: std::result::Result<(), Incomplete>,
+    /// Wishes that could not be met in full, with the reason of the first byte missing; the first thousand.
+    pub missing: Vec<(Request, Missing)>,
+    /// How many there were in all.
+    pub missing_count: usize,
+    /// Two readings of a target that was not stopped, compared.
+    pub changes: Option<Changes>,
+    /// What the reader of the result should know.
+    pub warnings: Vec<String>,
+}
+
+impl LiveProcess {
+    /// Captures what a planner asks for. `make_planner` is called in the child that captures, once for each pass, and
+    /// once more here to find out what is missing; planners start from nothing each time.
+    pub fn capture(
+        &self,
+        make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
+        options: &CaptureOptions,
+    ) -> Result<Capture> {
+        let (mode, kind) = match options.stop {
+            Stop::Pause { max } => (Mode::Pause(max), StopKind::Paused),
+            Stop::NoPause => (Mode::Twice { compare: true }, StopKind::None),
+        };
+        let mut capture = self.run_child(make_planner, mode, kind, options.byte_budget)?;
+        if let Stop::Pause { max } = options.stop
+            && capture.pause > max
+        {
+            capture.warnings.push(format!(
+                "the pause took {:?}, longer than the budget of {max:?}",
+                capture.pause
+            ));
+        }
+        Ok(capture)
+    }
+
+    /// Reads ranges of the running target, for what need not be of one moment. Bounded and filtered as a capture is.
+    pub fn read_running(&self, ranges: &[Range]) -> Result<Captured> {
+        let requests: Vec<Request> = ranges.iter().map(|&range| Request { range, what: "" }).collect();
+        let mut make = || -> Box<dyn Planner> {
+            Box::new(Listed {
+                requests: requests.clone(),
+            })
+        };
+        Ok(self
+            .run_child(&mut make, Mode::Once, StopKind::None, DEFAULT_BYTE_BUDGET)?
+            .memory)
+    }
+
+    fn run_child(
+        &self,
+        make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
+        mode: Mode,
+        kind: StopKind,
+        byte_budget: u64,
+    ) -> Result<Capture> {
+        let start = Instant::now();
+        self.check_access()?;
+        self.recheck()?;
+        let pagemap = self
+            .proc()
+            .file("pagemap")
+            .map_err(|error| self.lost("pagemap", &error))?;
+        let mut reader = ProcessReader::new(self, PageMap::new(pagemap));
+        let readable: Vec<(u64, u64)> = match reader.readable() {
+            Ok(ranges) => ranges.iter().map(|range| (range.start, range.end)).collect(),
+            Err(_) => return Err(self.recheck().err().unwrap_or_else(|| gone(self.pid(), "exited"))),
+        };
+        let mut store =
+            Store::new(&readable, byte_budget).map_err(|error| Error::io("reserving memory for the capture", error))?;
+        let task = Task {
+            mode,
+            bytes: byte_budget,
+            patience: PATIENCE,
+            parent: 0,
+        };
+        let ended = watchdog::run(self, &mut reader, &mut store, make_planner, task)?;
+        let ended_ns = monotonic_ns();
+        store.adopt();
+        let header = store.region().header();
+        let complete = self.verdict(header, ended, mode)?;
+        let pause = pause_of(header, ended_ns);
+        let changes = matches!(mode, Mode::Twice { compare: true }).then(|| Changes {
+            compared_pages: header.compared_pages.load(Ordering::Relaxed),
+            changed_pages: header.changed_pages.load(Ordering::Relaxed),
+            changed_bytes: header.changed_bytes.load(Ordering::Relaxed),
+        });
+        let count = |value: &std::sync::atomic::AtomicU32| value.load(Ordering::Relaxed) as usize;
+        let mut capture = Capture {
+            stop: kind,
+            pause,
+            wall: Duration::ZERO,
+            bytes_read: header.bytes_read.load(Ordering::Relaxed),
+            waves: count(&header.waves),
+            threads: count(&header.threads),
+            late_threads: count(&header.late_threads),
+            gone_threads: count(&header.gone_threads),
+            at_monotonic_ns: header.stopped_ns.load(Ordering::Relaxed),
+            at_realtime: UNIX_EPOCH + Duration::from_nanos(header.realtime_ns.load(Ordering::Relaxed)),
+            complete,
+            missing: Vec::new(),
+            missing_count: 0,
+            changes,
+            warnings: Vec::new(),
+            memory: Captured { store, readable },
+        };
+        // A planner that was cut off in the middle may never end; it is not asked again.
+        if ended == Ended::Exited && !matches!(mode, Mode::Once) {
+            capture.find_missing(&mut *make_planner());
+        }
+        capture.wall = start.elapsed();
+        Ok(capture)
+    }
+
+    /// What the end of the child means.
+    fn verdict(&self, header: &Header, ended: Ended, mode: Mode) -> Result<std::result::Result<(), Incomplete>> {
+        let pid = self.pid();
+        match Failure::of(header) {
+            Failure::None => {}
+            Failure::Internal => {
+                return Err(Error::Internal {
+                    what: format!("capture: {}", header.message()),
+                });
+            }
+            Failure::Gone => {
+                let what = header.message();
+                return Err(match self.recheck() {
+                    _ if !what.is_empty() => Error::TargetGone { what },
+                    Err(error) => error,
+                    Ok(()) => gone(pid, "was exiting while it was read"),
+                });
+            }
+            failure @ (Failure::PtraceRefused | Failure::ReadRefused) => {
+                let access = if failure == Failure::PtraceRefused {
+                    Access::Ptrace
+                } else {
+                    Access::Memory
+                };
+                let errno = Errno::from_raw(header.errno.load(Ordering::Relaxed));
+                return Err(self.refused(access, &super::sys::io_error(errno)));
+            }
+            Failure::CannotFit => {
+                let floor = Duration::from_nanos(header.message().parse().unwrap_or(0));
+                return Err(self.too_slow(format!(
+                    "stopping the {} threads of process {pid} and letting them go takes about {floor:?}, more than the \
+                     pause budget",
+                    header.threads.load(Ordering::Relaxed),
+                )));
+            }
+            Failure::TooSlow => {
+                let thread = header.thread.load(Ordering::Relaxed);
+                return Err(self.too_slow(format!(
+                    "thread {thread} of process {pid} did not stop within the pause budget"
+                )));
+            }
+        }
+        let phase = Phase::of(header);
+        match ended {
+            Ended::Interrupted(signal) => {
+                let interrupted = std::io::Error::new(std::io::ErrorKind::Interrupted, signal.as_str());
+                Err(Error::io("the capture was called off", interrupted))
+            }
+            Ended::Exited if phase == Phase::Released => Ok(match header.end.load(Ordering::Acquire) {
+                end if end == End::Time as u32 && matches!(mode, Mode::Pause(_)) => Err(Incomplete::PauseSpent),
+                end if end == End::Time as u32 => Err(Incomplete::TimeSpent),
+                end if end == End::Bytes as u32 => Err(Incomplete::BytesSpent),
+                end if end == End::Waves as u32 => Err(Incomplete::Endless),
+                _ => Ok(()),
+            }),
+            // All was read; only letting go took too long, and the kernel has finished that.
+            Ended::Killed(_) | Ended::Overdue if phase >= Phase::Releasing => Ok(Ok(())),
+            Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopped => Ok(Err(Incomplete::PauseSpent)),
+            Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopping => {
+                Err(self.too_slow(format!("process {pid} did not stop within the pause budget")))
+            }
+            Ended::Overdue => Err(Error::Internal {
+                what: "reading the running target came to no end".to_owned(),
+            }),
+            Ended::Killed(signal) => Err(Error::Internal {
+                what: format!("the capturing child was killed by {}", signal.as_str()),
+            }),
+            Ended::Exited => Err(Error::Internal {
+                what: "the capturing child ended without a result".to_owned(),
+            }),
+        }
+    }
+
+    fn too_slow(&self, what: String) -> Error {
+        let remedy = Some("read it without a stop (--no-pause), or allow a longer one (--max-pause)".to_owned());
+        Error::Unsupported { what, remedy }
+    }
+}
+
+/// From the first interrupt to the last release, which is the death of the child when it could not release by itself.
+fn pause_of(header: &Header, ended_ns: u64) -> Duration {
+    let begin = header.interrupt_ns.load(Ordering::Acquire);
+    let released = header.released_ns.load(Ordering::Acquire);
+    let by_exit = released == 0 || header.held_in_kernel.load(Ordering::Acquire) > 0;
+    let end = if by_exit { ended_ns } else { released };
+    if begin == 0 {
+        Duration::ZERO
+    } else {
+        Duration::from_nanos(end.saturating_sub(begin))
+    }
+}
+
+impl Capture {
+    /// Asks once more, of the captured bytes, what was wished for, and notes what is not there.
+    fn find_missing(&mut self, planner: &mut dyn Planner) {
+        for wave in 0..=self.waves {
+            let requests = planner.wave(wave, &self.memory);
+            if requests.is_empty() {
+                break;
+            }
+            for request in requests {
+                let len = usize::try_from(request.range.len).unwrap_or(usize::MAX);
+                if let Err(error) = self.memory.bytes(request.range.start, len) {
+                    self.missing_count += 1;
+                    if self.missing.len() < MAX_MISSING {
+                        self.missing.push((request, error.why));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Captured {
+    /// The captured pages, joined to stretches, in address order.
+    pub fn segments(&self) -> impl Iterator<Item = (Range, &[u8])> {
+        self.store.segments()
+    }
+}
+
+impl Memory for Captured {
+    fn bytes(&self, addr: Addr, len: usize) -> std::result::Result<&[u8], MemoryError> {
+        self.store.bytes(addr, len).map_err(|error| {
+            let after = self.readable.partition_point(|(start, _)| *start <= addr.0);
+            let mapped = self.readable[..after].last().is_some_and(|(_, end)| addr.0 < *end);
+            match error.why {
+                Missing::NotCaptured if !mapped => MemoryError {
+                    why: Missing::NotMapped,
+                    ..error
+                },
+                _ => error,
+            }
+        })
+    }
+}
+
+/// A planner with one wave, known beforehand.
+struct Listed {
+    requests: Vec<Request>,
+}
+
+impl Planner for Listed {
+    fn wave(&mut self, wave: usize, _captured: &dyn Memory) -> Vec<Request> {
+        if wave == 0 { self.requests.clone() } else { Vec::new() }
+    }
+}

@@ -1,0 +1,162 @@
+//! What the capture engine needs from a target: which ranges may be read, which of their pages are there, and the
+//! bytes. A live process is one such target; tests and core files are others.
+
+use std::fs::File;
+use std::io::IoSliceMut;
+use std::os::unix::fs::FileExt;
+
+use nix::errno::Errno;
+use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::unistd::Pid;
+
+use crate::memory::Range;
+use crate::target::maps::{Backing, Mapping, Maps};
+use crate::target::pages::{PageMap, PageRun};
+use crate::target::process::LiveProcess;
+
+/// A stretch of memory that may be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Readable {
+    /// First address, page aligned.
+    pub start: u64,
+    /// First address behind.
+    pub end: u64,
+    /// What its pages may come from.
+    pub pages: Pages,
+}
+
+/// Which pages of a readable stretch are read from the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pages {
+    /// Every present one.
+    Present,
+    /// Only those the process has of its own: relocated read-only data. The rest is in the file.
+    OwnOnly,
+    /// Every present one; an absent one is what the executable holds at this offset (of `start`).
+    OrExecutable(u64),
+}
+
+/// Why a read ended short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReadError {
+    /// The first page asked for cannot be read.
+    Fault,
+    /// The target is gone.
+    Gone,
+    /// The kernel refuses.
+    Refused(Errno),
+}
+
+/// A source of bytes.
+pub(crate) trait RangeReader {
+    /// The ranges that may be read, sorted, as they are now.
+    fn readable(&mut self) -> Result<Vec<Readable>, ReadError>;
+
+    /// Appends the present and swapped pages of `start..end`, in address order.
+    fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError>;
+
+    /// Copies the ranges, one after the other, into the buffers (same total length). Returns how many bytes came
+    /// before the first page that cannot be read; that page being the very first is `ReadError::Fault`.
+    fn read(&mut self, from: &[Range], into: &mut [IoSliceMut<'_>]) -> Result<usize, ReadError>;
+
+    /// Fills `page` from the executable at `offset`, zeroes behind its end. False when it cannot.
+    fn read_executable(&mut self, offset: u64, page: &mut [u8]) -> bool;
+}
+
+/// Reads a live process.
+pub(crate) struct ProcessReader<'a> {
+    process: &'a LiveProcess,
+    pages: PageMap,
+}
+
+impl<'a> ProcessReader<'a> {
+    /// A reader of `process` that looks pages up in `pages`.
+    pub(crate) fn new(process: &'a LiveProcess, pages: PageMap) -> ProcessReader<'a> {
+        ProcessReader { process, pages }
+    }
+}
+
+/// What of these mappings may be read without making the target larger or waiting for a device.
+pub(crate) fn readable(maps: &Maps, exe: Option<((u32, u32), u64)>) -> Vec<Readable> {
+    let kind = |mapping: &Mapping| {
+        if !mapping.read || !mapping.private {
+            return None;
+        }
+        if mapping.is_anonymous() {
+            return Some(Pages::Present);
+        }
+        let Backing::File { path, .. } = &mapping.backing else {
+            return None;
+        };
+        if path.starts_with("/dev") {
+            return None;
+        }
+        match mapping.write {
+            true if exe == Some((mapping.device, mapping.inode)) => Some(Pages::OrExecutable(mapping.offset)),
+            true => Some(Pages::Present),
+            false if !mapping.execute => Some(Pages::OwnOnly),
+            false => None,
+        }
+    };
+    let stretch = |mapping: &Mapping| {
+        Some(Readable {
+            start: mapping.start,
+            end: mapping.end,
+            pages: kind(mapping)?,
+        })
+    };
+    maps.iter().filter_map(stretch).collect()
+}
+
+impl RangeReader for ProcessReader<'_> {
+    fn readable(&mut self) -> Result<Vec<Readable>, ReadError> {
+        let maps = self.process.maps().map_err(|_| ReadError::Gone)?;
+        let exe = self.process.exe_anchor(&maps).and_then(|(addr, _)| maps.at(addr));
+        Ok(readable(&maps, exe.map(|mapping| (mapping.device, mapping.inode))))
+    }
+
+    fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
+        self.pages
+            .scan(start, end, out)
+            .map_err(|error| match error.raw_os_error() {
+                Some(libc::ESRCH) | None => ReadError::Gone,
+                Some(code) => ReadError::Refused(Errno::from_raw(code)),
+            })
+    }
+
+    fn read(&mut self, from: &[Range], into: &mut [IoSliceMut<'_>]) -> Result<usize, ReadError> {
+        let remote: Vec<RemoteIoVec> = from
+            .iter()
+            .map(|range| RemoteIoVec {
+                base: range.start.0 as usize,
+                len: range.len as usize,
+            })
+            .collect();
+        loop {
+            return match process_vm_readv(Pid::from_raw(self.process.pid()), into, &remote) {
+                Ok(0) => Err(ReadError::Fault),
+                Ok(bytes) => Ok(bytes),
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EFAULT) => Err(ReadError::Fault),
+                Err(Errno::ESRCH) => Err(ReadError::Gone),
+                Err(errno) => Err(ReadError::Refused(errno)),
+            };
+        }
+    }
+
+    fn read_executable(&mut self, offset: u64, page: &mut [u8]) -> bool {
+        read_to_end_of_file(self.process.exe(), offset, page).is_ok()
+    }
+}
+
+fn read_to_end_of_file(file: &File, offset: u64, page: &mut [u8]) -> std::io::Result<()> {
+    let mut done = 0;
+    while done < page.len() {
+        match file.read_at(&mut page[done..], offset + done as u64)? {
+            0 => break,
+            got => done += got,
+        }
+    }
+    page[done..].fill(0);
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! The memory shared by the tool and the child that captures: a header of atomics, a table of windows, one state byte
+//! per page, and the pages themselves. It is reserved large and costs only what is touched, so captured pages can lie
+//! as they do in the target: neighbours there are neighbours here.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+
+use crate::target::pages::page_size;
+use crate::target::sys::io_error;
+
+/// How many windows of the target's address space a capture can hold.
+pub(crate) const MAX_WINDOWS: usize = 16 * 1024;
+
+/// Longest message a failing child can leave.
+const MESSAGE_BYTES: usize = 512;
+
+/// What the child tells its parent. All of it starts as zero.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Header {
+    /// How far the child has come: a `child::Phase`.
+    pub phase: AtomicU32,
+    /// What ended it early: a `child::Failure`.
+    pub failure: AtomicU32,
+    /// The errno that goes with `failure`.
+    pub errno: AtomicI32,
+    /// The thread that goes with `failure`.
+    pub thread: AtomicI32,
+    /// How many entries of the window table are valid.
+    pub windows: AtomicU32,
+    /// The pass whose pages count: 1 rehearsal, 2 capture.
+    pub generation: AtomicU32,
+    /// Why the pass ended: a `engine::End`.
+    pub end: AtomicU32,
+    /// Waves of the last pass.
+    pub waves: AtomicU32,
+    /// Bytes copied in the last pass.
+    pub bytes_read: AtomicU64,
+    /// CLOCK_MONOTONIC before the first interrupt; 0 before it.
+    pub interrupt_ns: AtomicU64,
+    /// CLOCK_MONOTONIC when every thread stood still.
+    pub stopped_ns: AtomicU64,
+    /// CLOCK_MONOTONIC after the last release.
+    pub released_ns: AtomicU64,
+    /// Nanoseconds since 1970 at the moment the pass took place.
+    pub realtime_ns: AtomicU64,
+    /// Threads held.
+    pub threads: AtomicU32,
+    /// Threads born between listing and stop.
+    pub late_threads: AtomicU32,
+    /// Threads that exited in between.
+    pub gone_threads: AtomicU32,
+    /// Threads blocked in the kernel that could only be released by the child's exit.
+    pub held_in_kernel: AtomicU32,
+    /// Pages read in both passes, of a target that was not stopped.
+    pub compared_pages: AtomicU64,
+    /// Those of them that differed.
+    pub changed_pages: AtomicU64,
+    /// The bytes that differed, in words of eight.
+    pub changed_bytes: AtomicU64,
+    message_len: AtomicU32,
+    message: [AtomicU8; MESSAGE_BYTES],
+}
+
+impl Header {
+    /// Leaves a message (cut to what fits) for the parent.
+    pub(crate) fn set_message(&self, text: &str) {
+        for (slot, byte) in self.message.iter().zip(text.bytes()) {
+            slot.store(byte, Ordering::Relaxed);
+        }
+        self.message_len
+            .store(text.len().min(MESSAGE_BYTES) as u32, Ordering::Release);
+    }
+
+    /// The message left, if any.
+    pub(crate) fn message(&self) -> String {
+        let len = self.message_len.load(Ordering::Acquire) as usize;
+        let bytes: Vec<u8> = self
+            .message
+            .iter()
+            .take(len)
+            .map(|byte| byte.load(Ordering::Relaxed))
+            .collect();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+/// One window: target address, length, first page of the region.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct WindowSlot {
+    /// First address in the target.
+    pub start: AtomicU64,
+    /// Bytes.
+    pub len: AtomicU64,
+    /// Index of its first page in the region.
+    pub page: AtomicU64,
+}
+
+/// The shared mapping.
+#[derive(Debug)]
+pub(crate) struct Region {
+    base: NonNull<u8>,
+    map_len: usize,
+    states_at: usize,
+    pages_at: usize,
+    pages: usize,
+    page_bytes: usize,
+}
+
+// SAFETY: the mapping belongs to this value alone, is never unmapped before it is dropped, and everything that is
+// changed through a shared reference is atomic.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
+impl Region {
+    /// Reserves room for `wanted` bytes of pages, or, where address space is short, for less, down to `at_least`.
+    pub(crate) fn new(wanted: u64, at_least: u64) -> io::Result<Region> {
+        let mut bytes = wanted;
+        loop {
+            match Region::reserve(bytes) {
+                Ok(region) => return Ok(region),
+                Err(error) if bytes / 2 < at_least => return Err(error),
+                Err(_) => bytes /= 2,
+            }
+        }
+    }
+
+    fn reserve(bytes: u64) -> io::Result<Region> {
+        let too_large = || io::Error::from(io::ErrorKind::OutOfMemory);
+        let page_bytes = page_size() as usize;
+        let pages = usize::try_from(bytes)
+            .map_err(|_| too_large())?
+            .div_ceil(page_bytes)
+            .max(1);
+        let states_at = (size_of::<Header>() + MAX_WINDOWS * size_of::<WindowSlot>()).next_multiple_of(page_bytes);
+        let pages_at = states_at
+            .checked_add(pages)
+            .ok_or_else(too_large)?
+            .next_multiple_of(page_bytes);
+        let map_len = pages
+            .checked_mul(page_bytes)
+            .and_then(|len| len.checked_add(pages_at))
+            .and_then(NonZeroUsize::new)
+            .ok_or_else(too_large)?;
+        let base = map_shared(map_len)?.cast();
+        // A sparse region in huge pages would cost 2 MiB for each page captured.
+        // SAFETY: the range is the mapping just made; the advice changes no content.
+        let _ = unsafe { madvise(base.cast(), map_len.get(), MmapAdvise::MADV_NOHUGEPAGE) };
+        Ok(Region {
+            base,
+            map_len: map_len.get(),
+            states_at,
+            pages_at,
+            pages,
+            page_bytes,
+        })
+    }
+
+    /// How many pages it has room for.
+    pub(crate) fn pages(&self) -> usize {
+        self.pages
+    }
+
+    /// Bytes of one page.
+    pub(crate) fn page_bytes(&self) -> usize {
+        self.page_bytes
+    }
+
+    /// The header.
+    pub(crate) fn header(&self) -> &Header {
+        // SAFETY: the mapping starts page aligned, is longer than a Header, starts as zeroes, and a Header is made of
+        // atomics only, for which every bit pattern is valid.
+        unsafe { self.base.cast::<Header>().as_ref() }
+    }
+
+    /// The table of windows.
+    pub(crate) fn windows(&self) -> &[WindowSlot] {
+        // SAFETY: the table lies behind the header, inside the mapping, aligned to eight because the header is;
+        // it is made of atomics only.
+        unsafe {
+            let first = self.base.byte_add(size_of::<Header>()).cast::<WindowSlot>();
+            std::slice::from_raw_parts(first.as_ptr(), MAX_WINDOWS)
+        }
+    }
+
+    /// The state of every page.
+    pub(crate) fn states(&self) -> &[AtomicU8] {
+        // SAFETY: `states_at..states_at + pages` lies inside the mapping and holds nothing but these atomics.
+        unsafe {
+            std::slice::from_raw_parts(
+                self.base.byte_add(self.states_at).cast::<AtomicU8>().as_ptr(),
+                self.pages,
+            )
+        }
+    }
+
+    /// The pages. The parent must not look before the child has ended; the child writes them only through
+    /// [`Region::data_mut`].
+    pub(crate) fn data(&self) -> &[u8] {
+        // SAFETY: `pages_at` and `pages` describe the rest of the mapping; it is readable and starts as zeroes.
+        unsafe { std::slice::from_raw_parts(self.base.byte_add(self.pages_at).as_ptr(), self.pages * self.page_bytes) }
+    }
+
+    /// The pages, to be filled.
+    pub(crate) fn data_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `data`; the exclusive borrow keeps every other view of this process away.
+        unsafe {
+            std::slice::from_raw_parts_mut(self.base.byte_add(self.pages_at).as_ptr(), self.pages * self.page_bytes)
+        }
+    }
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `reserve` with this length and nothing borrowed from it outlives `self`.
+        let _ = unsafe { munmap(self.base.cast(), self.map_len) };
+    }
+}
+
+const _: () = assert!(size_of::<Header>().is_multiple_of(8));
+
+fn map_shared(len: NonZeroUsize) -> io::Result<NonNull<std::ffi::c_void>> {
+    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+    let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let first = match unsafe { mmap_anonymous(None, len, protection, flags) } {
+        Ok(base) => return Ok(base),
+        Err(errno) => io_error(errno),
+    };
+    // With vm.overcommit_memory=2 the kernel ignores MAP_NORESERVE but does not count a sparse file. ftruncate above
+    // RLIMIT_FSIZE would be a SIGXFSZ.
+    let Ok((RLIM_INFINITY, _)) = getrlimit(Resource::RLIMIT_FSIZE) else {
+        return Err(first);
+    };
+    let file = memfd_create("gomemscan", MFdFlags::MFD_CLOEXEC).map_err(io_error)?;
+    nix::unistd::ftruncate(&file, len.get() as i64).map_err(io_error)?;
+    // SAFETY: as above; the file is ours alone and keeps its length.
+    unsafe { mmap(None, len, protection, flags, &file, 0) }.map_err(io_error)
+}

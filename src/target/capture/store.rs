@@ -1,0 +1,527 @@
+//! Captured bytes, laid out as in the target: a window is a stretch of the target's address space with a page of the
+//! shared region for every page of its own, so a structure that was read in two waves is still one slice, no page is
+//! ever read twice in a pass, and the real capture finds the pages of the rehearsal already in memory.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::region::{MAX_WINDOWS, Region};
+use crate::memory::{Addr, Memory, MemoryError, Missing, Range};
+
+/// The largest window: a cluster beyond it is cut into several, each with its own place in the region.
+const MAX_WINDOW: u64 = 256 << 30;
+/// Clusters are rounded to this, so that memory mapped next to them a moment later still falls into their window.
+const CLUSTER_ALIGN: u64 = 1 << 30;
+/// A window where the region is nearly full.
+const SMALL_WINDOW: u64 = 2 << 20;
+
+/// The page waits to be read in the wave at hand; added to its other bits.
+const QUEUED: u8 = 0x20;
+/// Missing in pass 1, with a reason in the low bits.
+const MISSING: u8 = 0x40;
+
+/// A stretch of the target's address space with a place in the region.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    start: u64,
+    len: u64,
+    page: usize,
+}
+
+/// What became of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PageState {
+    /// Nobody asked in this pass.
+    Unknown,
+    /// Captured in the pass before, so present a moment ago.
+    KnownPresent,
+    /// Captured in this pass.
+    Captured,
+    /// Looked for in this pass, without success.
+    Missing(Missing),
+}
+
+/// Pages in a row, in the target and in the region alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Address of the first page.
+    pub start: u64,
+    /// Index of the first page in the region.
+    pub page: usize,
+    /// How many.
+    pub pages: usize,
+}
+
+/// The bytes of one capture.
+#[derive(Debug)]
+pub(crate) struct Store {
+    region: Region,
+    windows: Vec<Window>,
+    clusters: Vec<(u64, u64)>,
+    next_page: usize,
+    pass: u8,
+    shift: u32,
+    last: AtomicUsize,
+}
+
+impl Store {
+    /// A store for a target with these readable ranges (sorted); `byte_budget` is what must at least find room.
+    pub(crate) fn new(readable: &[(u64, u64)], byte_budget: u64) -> std::io::Result<Store> {
+        let clusters = clusters(readable);
+        let total = clusters.iter().map(|(start, end)| end - start).sum::<u64>();
+        let wanted = total.saturating_add(CLUSTER_ALIGN * 16).min(MAX_WINDOW * 64);
+        let region = Region::new(wanted, byte_budget.min(1 << 30))?;
+        let shift = region.page_bytes().trailing_zeros();
+        let last = AtomicUsize::new(0);
+        Ok(Store {
+            region,
+            windows: Vec::new(),
+            clusters,
+            next_page: 0,
+            pass: 1,
+            shift,
+            last,
+        })
+    }
+
+    /// The shared memory behind it.
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The shared memory behind it, to be filled.
+    pub(crate) fn region_mut(&mut self) -> &mut Region {
+        &mut self.region
+    }
+
+    /// Bytes of a page, as a power of two.
+    pub(crate) fn page_shift(&self) -> u32 {
+        self.shift
+    }
+
+    /// Starts pass 2: nothing counts as captured any more, but what pass 1 read is known to be present and has its
+    /// memory here already.
+    pub(crate) fn begin_second_pass(&mut self) {
+        self.pass = 2;
+        self.region.header().generation.store(2, Ordering::Release);
+    }
+
+    /// Takes note of the mappings as they are now.
+    pub(crate) fn set_readable(&mut self, readable: &[(u64, u64)]) {
+        self.clusters = clusters(readable);
+    }
+
+    /// In the parent, after the child: reads what the child has left in the shared table.
+    pub(crate) fn adopt(&mut self) {
+        let header = self.region.header();
+        let count = (header.windows.load(Ordering::Acquire) as usize).min(MAX_WINDOWS);
+        let pages = self.region.pages();
+        let slots = self.region.windows().iter().take(count);
+        let mut windows: Vec<Window> = slots
+            .map(|slot| Window {
+                start: slot.start.load(Ordering::Relaxed),
+                len: slot.len.load(Ordering::Relaxed),
+                page: slot.page.load(Ordering::Relaxed) as usize,
+            })
+            .filter(|window| {
+                window
+                    .page
+                    .checked_add((window.len >> self.shift) as usize)
+                    .is_some_and(|end| end <= pages)
+            })
+            .collect();
+        windows.sort_unstable_by_key(|window| window.start);
+        self.windows = windows;
+        self.pass = if header.generation.load(Ordering::Acquire) == 2 {
+            2
+        } else {
+            1
+        };
+    }
+
+    /// The state of a page of the region.
+    pub(crate) fn state(&self, page: usize) -> PageState {
+        let state = self
+            .region
+            .states()
+            .get(page)
+            .map_or(0, |state| state.load(Ordering::Relaxed));
+        if state == self.pass {
+            PageState::Captured
+        } else if state & !QUEUED == 1 {
+            PageState::KnownPresent
+        } else if self.missing_bits(state) {
+            PageState::Missing(reason_of(state))
+        } else {
+            PageState::Unknown
+        }
+    }
+
+    fn missing_bits(&self, state: u8) -> bool {
+        state & (MISSING | MISSING << 1) == MISSING * self.pass
+    }
+
+    /// Notes that pages have been captured.
+    pub(crate) fn set_captured(&self, run: Run) {
+        for state in self.states_of(run) {
+            state.store(self.pass, Ordering::Release);
+        }
+    }
+
+    /// Notes why pages have not been captured.
+    pub(crate) fn set_missing(&self, run: Run, why: Missing) {
+        let value = (MISSING * self.pass) | reason_code(why);
+        for state in self.states_of(run) {
+            state.store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn states_of(&self, run: Run) -> &[std::sync::atomic::AtomicU8] {
+        self.region
+            .states()
+            .get(run.page..run.page.saturating_add(run.pages))
+            .unwrap_or_default()
+    }
+
+    /// Puts the pages of `start..end` (page aligned, readable) that are neither captured, nor missing, nor queued
+    /// already on the list. Returns whether all of them found a place.
+    pub(crate) fn queue(&mut self, start: u64, end: u64, list: &mut Vec<Run>) -> bool {
+        let mut at = start;
+        while at < end {
+            let Some(window) = self.window_for(at) else {
+                return false;
+            };
+            let stop = end.min(window.start + window.len);
+            let first = window.page + ((at - window.start) >> self.shift) as usize;
+            let pages = ((stop - at) >> self.shift) as usize;
+            let Some(states) = self.region.states().get(first..first + pages) else {
+                return false;
+            };
+            for (index, state) in states.iter().enumerate() {
+                let value = state.load(Ordering::Relaxed);
+                if value == self.pass || value & QUEUED != 0 || self.missing_bits(value) {
+                    continue;
+                }
+                state.store(value | QUEUED, Ordering::Relaxed);
+                let page = first + index;
+                let address = at + ((index as u64) << self.shift);
+                match list.last_mut() {
+                    Some(run) if run.page + run.pages == page && run.end(self.shift) == address => run.pages += 1,
+                    _ => list.push(Run {
+                        start: address,
+                        page,
+                        pages: 1,
+                    }),
+                }
+            }
+            at = stop;
+        }
+        true
+    }
+
+    /// The window that holds `addr`, made if there is none.
+    fn window_for(&mut self, addr: u64) -> Option<Window> {
+        if let Some(window) = self.find(addr) {
+            return Some(window);
+        }
+        let &(low, high) = self
+            .clusters
+            .iter()
+            .find(|(start, end)| (*start..*end).contains(&addr))?;
+        self.add_window(addr, low, high, MAX_WINDOW)
+            .or_else(|| self.add_window(addr, low, high, SMALL_WINDOW))
+    }
+
+    fn add_window(&mut self, addr: u64, low: u64, high: u64, size: u64) -> Option<Window> {
+        let piece = addr / size * size;
+        let (mut start, mut end) = (low.max(piece), high.min(piece.saturating_add(size)));
+        let after = self.windows.partition_point(|window| window.start <= addr);
+        if let Some(before) = after.checked_sub(1).and_then(|index| self.windows.get(index)) {
+            start = start.max(before.start + before.len);
+        }
+        if let Some(next) = self.windows.get(after) {
+            end = end.min(next.start);
+        }
+        let pages = (end.checked_sub(start)? >> self.shift) as usize;
+        let count = self.windows.len();
+        let slot = self.region.windows().get(count)?;
+        if pages == 0 || pages > self.region.pages() - self.next_page {
+            return None;
+        }
+        let window = Window {
+            start,
+            len: end - start,
+            page: self.next_page,
+        };
+        slot.start.store(window.start, Ordering::Relaxed);
+        slot.len.store(window.len, Ordering::Relaxed);
+        slot.page.store(window.page as u64, Ordering::Relaxed);
+        self.region.header().windows.store(count as u32 + 1, Ordering::Release);
+        self.next_page += pages;
+        self.windows.insert(after, window);
+        Some(window)
+    }
+
+    /// The window that holds `addr`. Most lookups hit the window of the one before.
+    fn find(&self, addr: u64) -> Option<Window> {
+        let holds = |window: &&Window| addr.wrapping_sub(window.start) < window.len;
+        if let Some(window) = self.windows.get(self.last.load(Ordering::Relaxed)).filter(holds) {
+            return Some(*window);
+        }
+        let index = self
+            .windows
+            .partition_point(|window| window.start <= addr)
+            .checked_sub(1)?;
+        let window = self.windows.get(index).filter(holds)?;
+        self.last.store(index, Ordering::Relaxed);
+        Some(*window)
+    }
+
+    /// Captured pages in a row, in address order.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = (Range, &[u8])> {
+        self.windows.iter().flat_map(move |window| {
+            let pages = (window.len >> self.shift) as usize;
+            let mut page = 0;
+            std::iter::from_fn(move || {
+                let states = self.region.states().get(window.page..window.page + pages)?;
+                let is_captured = |state: &std::sync::atomic::AtomicU8| state.load(Ordering::Relaxed) == self.pass;
+                page += states.get(page..)?.iter().position(is_captured)?;
+                let rest = states.get(page..)?;
+                let count = rest.iter().position(|state| !is_captured(state)).unwrap_or(rest.len());
+                let (first, len) = (page, count << self.shift);
+                page += count;
+                let at = (window.page + first) << self.shift;
+                let start = Addr(window.start + ((first as u64) << self.shift));
+                Some((Range::new(start, len as u64), self.region.data().get(at..at + len)?))
+            })
+        })
+    }
+}
+
+impl Run {
+    /// First address behind it.
+    pub(crate) fn end(&self, shift: u32) -> u64 {
+        self.start + ((self.pages as u64) << shift)
+    }
+}
+
+impl Memory for Store {
+    fn bytes(&self, addr: Addr, len: usize) -> Result<&[u8], MemoryError> {
+        let missing = |why| MemoryError {
+            addr,
+            len: len as u64,
+            why,
+        };
+        if len == 0 {
+            return Ok(&[]);
+        }
+        let window = self.find(addr.0).ok_or(missing(Missing::NotCaptured))?;
+        let offset = addr.0 - window.start;
+        if len as u64 > window.len - offset {
+            return Err(missing(Missing::NotCaptured));
+        }
+        let first = window.page + (offset >> self.shift) as usize;
+        let last = window.page + ((offset + len as u64 - 1) >> self.shift) as usize;
+        let states = self
+            .region
+            .states()
+            .get(first..=last)
+            .ok_or(missing(Missing::NotCaptured))?;
+        if let Some(bad) = states
+            .iter()
+            .position(|state| state.load(Ordering::Relaxed) != self.pass)
+        {
+            return Err(missing(match self.state(first + bad) {
+                PageState::Missing(why) => why,
+                // Still queued: the pass ended before its turn.
+                _ if states
+                    .get(bad)
+                    .is_some_and(|state| state.load(Ordering::Relaxed) & QUEUED != 0) =>
+                {
+                    Missing::BudgetSpent
+                }
+                _ => Missing::NotCaptured,
+            }));
+        }
+        let at = (window.page << self.shift) + offset as usize;
+        self.region
+            .data()
+            .get(at..at + len)
+            .ok_or(missing(Missing::NotCaptured))
+    }
+}
+
+fn reason_code(why: Missing) -> u8 {
+    match why {
+        Missing::NotCaptured => 0,
+        Missing::NotMapped => 1,
+        Missing::NotPresent => 2,
+        Missing::Swapped => 3,
+        Missing::Unreadable => 4,
+        Missing::BudgetSpent => 5,
+    }
+}
+
+fn reason_of(state: u8) -> Missing {
+    match state & 7 {
+        1 => Missing::NotMapped,
+        2 => Missing::NotPresent,
+        3 => Missing::Swapped,
+        4 => Missing::Unreadable,
+        5 => Missing::BudgetSpent,
+        _ => Missing::NotCaptured,
+    }
+}
+
+/// Neighbouring ranges as one, rounded outwards so that growth in between stays inside.
+fn clusters(readable: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut clusters: Vec<(u64, u64)> = Vec::new();
+    for &(start, end) in readable {
+        let start = start / CLUSTER_ALIGN * CLUSTER_ALIGN;
+        let end = end
+            .checked_next_multiple_of(CLUSTER_ALIGN)
+            .unwrap_or(u64::MAX / CLUSTER_ALIGN * CLUSTER_ALIGN);
+        match clusters.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => clusters.push((start, end)),
+        }
+    }
+    clusters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: u64 = 4096;
+
+    fn store(readable: &[(u64, u64)]) -> Store {
+        Store::new(readable, 1 << 20).unwrap()
+    }
+
+    /// Captures `start..end` with bytes that name their page.
+    fn fill(store: &mut Store, start: u64, end: u64) -> Vec<Run> {
+        let mut runs = Vec::new();
+        assert!(store.queue(start, end, &mut runs));
+        for run in &runs {
+            for index in 0..run.pages {
+                let at = (run.page + index) << store.shift;
+                let number = (run.start >> store.shift) as u8 + index as u8;
+                store.region.data_mut()[at..at + PAGE as usize].fill(number);
+            }
+            store.set_captured(*run);
+        }
+        runs
+    }
+
+    #[test]
+    fn a_structure_across_two_waves_is_one_slice() {
+        let mut store = store(&[(0x10000, 0x20000)]);
+        fill(&mut store, 0x11000, 0x12000);
+        fill(&mut store, 0x10000, 0x11000);
+        let bytes = store.bytes(Addr(0x10ff8), 16).unwrap();
+        assert_eq!(bytes, [[0x10u8; 8], [0x11; 8]].concat());
+    }
+
+    #[test]
+    fn a_page_is_never_queued_twice() {
+        let mut store = store(&[(0x10000, 0x20000)]);
+        assert_eq!(fill(&mut store, 0x10000, 0x13000).len(), 1);
+        let mut runs = Vec::new();
+        store.queue(0x12000, 0x14000, &mut runs);
+        store.queue(0x13000, 0x15000, &mut runs);
+        assert_eq!(
+            runs.iter().map(|run| (run.start, run.pages)).collect::<Vec<_>>(),
+            [(0x13000, 2)]
+        );
+    }
+
+    #[test]
+    fn every_reason_survives() {
+        let mut store = store(&[(0x10000, 0x20000)]);
+        let reasons = [
+            Missing::NotMapped,
+            Missing::NotPresent,
+            Missing::Swapped,
+            Missing::Unreadable,
+            Missing::BudgetSpent,
+        ];
+        for pass in [1, 2] {
+            for why in reasons {
+                let mut runs = Vec::new();
+                store.queue(0x10000, 0x11000, &mut runs);
+                let run = runs.pop().unwrap_or(Run {
+                    start: 0x10000,
+                    page: 0x10000 >> 12,
+                    pages: 1,
+                });
+                store.set_missing(run, why);
+                assert_eq!(store.bytes(Addr(0x10004), 4).unwrap_err().why, why, "pass {pass}");
+            }
+            store.begin_second_pass();
+        }
+    }
+
+    #[test]
+    fn the_second_pass_forgets_bytes_but_not_presence() {
+        let mut store = store(&[(0x10000, 0x20000)]);
+        let run = fill(&mut store, 0x10000, 0x11000)[0];
+        store.begin_second_pass();
+        assert_eq!(store.bytes(Addr(0x10000), 1).unwrap_err().why, Missing::NotCaptured);
+        assert_eq!(store.state(run.page), PageState::KnownPresent);
+        let mut runs = Vec::new();
+        store.queue(0x10000, 0x11000, &mut runs);
+        assert_eq!(store.state(run.page), PageState::KnownPresent);
+        assert_eq!(store.bytes(Addr(0x10000), 1).unwrap_err().why, Missing::BudgetSpent);
+        store.set_captured(run);
+        assert_eq!(store.bytes(Addr(0x10000), 1).unwrap(), [0x10]);
+    }
+
+    #[test]
+    fn growth_stays_readable_across_the_old_edge() {
+        let mut store = store(&[(0x4000_0000, 0x4001_0000)]);
+        fill(&mut store, 0x4000_f000, 0x4001_0000);
+        store.set_readable(&[(0x4000_0000, 0x4004_0000), (0x7f00_0000_0000, 0x7f00_0000_1000)]);
+        fill(&mut store, 0x4001_0000, 0x4001_1000);
+        fill(&mut store, 0x7f00_0000_0000, 0x7f00_0000_1000);
+        assert!(store.bytes(Addr(0x4000_fffc), 8).is_ok());
+        assert_eq!(
+            store
+                .segments()
+                .map(|(range, bytes)| (range.start.0, bytes.len()))
+                .collect::<Vec<_>>(),
+            [(0x4000_f000, 0x2000), (0x7f00_0000_0000, 0x1000)]
+        );
+    }
+
+    #[test]
+    fn wild_addresses_are_answered_not_followed() {
+        let mut store = store(&[(0x10000, 0x20000)]);
+        fill(&mut store, 0x10000, 0x11000);
+        for (addr, len) in [
+            (0, 8),
+            (u64::MAX, 8),
+            (u64::MAX - 4, 8),
+            (0x10fff, usize::MAX),
+            (0x10fff, 2),
+        ] {
+            assert!(store.bytes(Addr(addr), len).is_err(), "{addr:#x}+{len:#x}");
+        }
+        assert!(store.bytes(Addr(7), 0).unwrap().is_empty());
+        assert!(!store.queue(1 << 46, (1 << 46) + PAGE, &mut Vec::new()));
+    }
+
+    #[test]
+    fn what_the_child_left_is_adopted_by_bounds() {
+        let mut store = store(&[(0x10000, 0x20000)]);
+        fill(&mut store, 0x10000, 0x11000);
+        let pages = store.region.pages() as u64;
+        let slot = &store.region.windows()[1];
+        slot.start.store(0x7000_0000, Ordering::Relaxed);
+        slot.len.store(PAGE, Ordering::Relaxed);
+        slot.page.store(pages, Ordering::Relaxed);
+        store.region.header().windows.store(2, Ordering::Relaxed);
+        store.adopt();
+        assert_eq!(store.windows.len(), 1);
+        assert!(store.bytes(Addr(0x10000), 1).is_ok());
+    }
+}

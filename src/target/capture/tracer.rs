@@ -1,0 +1,223 @@
+//! Stops every thread of a process and lets it go again, by SEIZE and INTERRUPT. Stops are only ever peeked at, never
+//! consumed, so that at every instant the death of the tracer leaves each thread running and each signal delivered.
+
+use std::collections::HashSet;
+
+use nix::errno::Errno;
+
+use crate::target::procdir::Stat;
+use crate::target::process::LiveProcess;
+use crate::target::sys::{self, Peek, monotonic_ns};
+
+/// How long a thread may take before its state is looked up.
+const PATIENCE_NS: u64 = 2_000_000;
+/// The same for further threads, which have had the time of the first one already.
+const SHORT_PATIENCE_NS: u64 = 100_000;
+/// Listing threads again and again ends at some point, even for a fork bomb.
+const MAX_LISTINGS: usize = 1000;
+
+/// Why a process could not be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopError {
+    /// The kernel refuses to attach to this thread.
+    Refused(Errno, i32),
+    /// No thread is left.
+    Gone,
+    /// Not all threads stopped in time; this one did not.
+    TooSlow(i32),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Running,
+    Stopped,
+    /// Blocked in the kernel (vfork, a disk): the interrupt is pending and no user code runs before it.
+    InKernel,
+    Gone,
+}
+
+/// A process whose threads are attached.
+pub(crate) struct Tracer<'a> {
+    process: &'a LiveProcess,
+    threads: Vec<(i32, State)>,
+    known: HashSet<i32>,
+    /// Threads that were born after the first listing.
+    pub late: usize,
+}
+
+impl<'a> Tracer<'a> {
+    /// Attaches to all threads, stopping none.
+    pub(crate) fn seize(process: &'a LiveProcess) -> Result<Tracer<'a>, StopError> {
+        let mut tracer = Tracer {
+            process,
+            threads: Vec::new(),
+            known: HashSet::new(),
+            late: 0,
+        };
+        for _ in 0..MAX_LISTINGS {
+            if tracer.seize_new()? == 0 {
+                break;
+            }
+        }
+        if tracer.threads.is_empty() {
+            Err(StopError::Gone)
+        } else {
+            Ok(tracer)
+        }
+    }
+
+    /// How many threads are attached and not known to be gone.
+    pub(crate) fn threads(&self) -> usize {
+        self.count(|state| state != State::Gone)
+    }
+
+    /// How many threads exited while attached.
+    pub(crate) fn gone(&self) -> usize {
+        self.count(|state| state == State::Gone)
+    }
+
+    fn count(&self, is: impl Fn(State) -> bool) -> usize {
+        self.threads.iter().filter(|(_, state)| is(*state)).count()
+    }
+
+    /// Attaches to the threads that are listed and not attached yet; how many.
+    fn seize_new(&mut self) -> Result<usize, StopError> {
+        let tids = self.process.proc().numbers("task").map_err(|_| StopError::Gone)?;
+        let before = self.threads.len();
+        for tid in tids {
+            if self.known.contains(&tid) {
+                continue;
+            }
+            match sys::ptrace_seize(tid) {
+                Ok(()) => {
+                    self.known.insert(tid);
+                    self.threads.push((tid, State::Running));
+                }
+                Err(Errno::ESRCH) => {}
+                // A main thread that has exited before the others stays listed as a zombie.
+                Err(Errno::EPERM) if matches!(self.kernel_state(tid), None | Some(b'Z' | b'X')) => {}
+                Err(errno) => return Err(StopError::Refused(errno, tid)),
+            }
+        }
+        Ok(self.threads.len() - before)
+    }
+
+    fn kernel_state(&self, tid: i32) -> Option<u8> {
+        let line = self.process.proc().read(&format!("task/{tid}/stat")).ok()?;
+        Some(Stat::parse(&line)?.state)
+    }
+
+    /// Stops all threads, those born meanwhile too. On an error the caller must exit: that is what frees the target.
+    pub(crate) fn stop(&mut self, deadline_ns: u64) -> Result<(), StopError> {
+        let mut first = 0;
+        for _ in 0..MAX_LISTINGS {
+            for (tid, state) in self.threads.iter_mut().skip(first) {
+                if sys::ptrace_interrupt(*tid).is_err() {
+                    *state = State::Gone;
+                }
+            }
+            self.wait_from(first, deadline_ns)?;
+            first = self.threads.len();
+            // With everything known at rest only threads born before that can still appear.
+            if self.all_are_known() || self.seize_new()? == 0 {
+                return if self.threads() == 0 {
+                    Err(StopError::Gone)
+                } else {
+                    Ok(())
+                };
+            }
+            self.late += self.threads.len() - first;
+        }
+        Err(StopError::TooSlow(self.process.pid()))
+    }
+
+    /// Whether the kernel counts as many threads as are held, which spares listing them: the link count of `task` is
+    /// two plus the number of threads.
+    fn all_are_known(&self) -> bool {
+        let held = self.threads();
+        self.process
+            .proc()
+            .stat("task")
+            .is_ok_and(|stat| stat.st_nlink as usize == held + 2)
+    }
+
+    fn wait_from(&mut self, first: usize, deadline_ns: u64) -> Result<(), StopError> {
+        let mut slow = Vec::new();
+        let mut patience = PATIENCE_NS;
+        for index in first..self.threads.len() {
+            let Some(&(tid, State::Running)) = self.threads.get(index) else {
+                continue;
+            };
+            match wait_one(tid, monotonic_ns().saturating_add(patience).min(deadline_ns)) {
+                Some(state) => self.set(index, state),
+                None => {
+                    slow.push(index);
+                    patience = SHORT_PATIENCE_NS;
+                }
+            }
+        }
+        while !slow.is_empty() {
+            let mut left = Vec::new();
+            for index in slow {
+                let Some(&(tid, _)) = self.threads.get(index) else {
+                    continue;
+                };
+                let state = wait_one(tid, 0).or_else(|| match self.kernel_state(tid) {
+                    None | Some(b'Z' | b'X') => Some(State::Gone),
+                    Some(b'D') => Some(State::InKernel),
+                    Some(_) => None,
+                });
+                match state {
+                    Some(state) => self.set(index, state),
+                    None if monotonic_ns() >= deadline_ns => return Err(StopError::TooSlow(tid)),
+                    None => left.push(index),
+                }
+            }
+            if !left.is_empty() {
+                sys::wait_sigchld(std::time::Duration::from_micros(200));
+            }
+            slow = left;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, index: usize, state: State) {
+        if let Some(thread) = self.threads.get_mut(index) {
+            thread.1 = state;
+        }
+    }
+
+    /// Lets all threads go. Returns how many must wait for the tracer's exit: those blocked in the kernel, which
+    /// cannot be detached.
+    pub(crate) fn release(&mut self) -> usize {
+        let mut left = 0;
+        for (tid, state) in &mut self.threads {
+            match state {
+                State::Stopped => {
+                    // ESRCH: killed while it was held. Nothing is left to release.
+                    let _ = sys::ptrace_detach(*tid);
+                }
+                State::InKernel | State::Running if sys::peek_stop(*tid) == Peek::EventStop => {
+                    let _ = sys::ptrace_detach(*tid);
+                }
+                State::InKernel | State::Running => left += 1,
+                State::Gone => {}
+            }
+        }
+        left
+    }
+}
+
+/// Waits until the thread is in an event stop, passing on whatever signal comes first. `None` at the deadline.
+fn wait_one(tid: i32, deadline_ns: u64) -> Option<State> {
+    loop {
+        match sys::peek_stop(tid) {
+            Peek::EventStop => return Some(State::Stopped),
+            Peek::Gone => return Some(State::Gone),
+            // The interrupt stays pending: the thread takes the signal (enters its handler, stops, or dies) and traps.
+            Peek::Signal(signal) => drop(sys::ptrace_cont(tid, signal)),
+            Peek::Running if monotonic_ns() >= deadline_ns => return None,
+            Peek::Running => sys::wait_sigchld(std::time::Duration::from_micros(200)),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The parent of a capture: starts the child, waits for its end, and kills it when its time is over. Whatever happens
+//! to either of them, the kernel lets the target run on.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{ForkResult, Pid};
+
+use super::child::{self, Mode, Phase, Task};
+use super::reader::RangeReader;
+use super::store::Store;
+use crate::error::{Error, Result};
+use crate::memory::Planner;
+use crate::target::process::LiveProcess;
+use crate::target::sys::{self, monotonic_ns};
+
+/// How often the parent looks at the clock of the child.
+const TICK_NS: u64 = 5_000_000;
+/// Given beyond the pause budget before the kill: the child's own timer comes first.
+const SLACK_NS: u64 = 2_000_000;
+/// Beyond the patience of a child's passes: seizing threads, making planners.
+const EXTRA: Duration = Duration::from_secs(20);
+/// A killed child is gone in an instant, unless the kernel is in trouble.
+const DEATH: Duration = Duration::from_secs(30);
+
+/// How the child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// By itself.
+    Exited,
+    /// By a signal that was not ours: its own timer, the OOM killer, an administrator.
+    Killed(Signal),
+    /// Killed because its time was over.
+    Overdue,
+    /// Killed because the tool was told to end.
+    Interrupted(Signal),
+}
+
+/// Runs the child to its end.
+pub(crate) fn run(
+    process: &LiveProcess,
+    reader: &mut dyn RangeReader,
+    store: &mut Store,
+    make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
+    mut task: Task,
+) -> Result<Ended> {
+    let signals = Signals::hold()?;
+    task.parent = std::process::id() as i32;
+    let pid = match sys::fork().map_err(|errno| failed("fork", errno))? {
+        ForkResult::Child => child::run(process, reader, store, make_planner, task),
+        ForkResult::Parent { child } => child,
+    };
+    let mut child = Child {
+        pid,
+        pidfd: sys::pidfd_open(pid.as_raw()).ok(),
+        status: None,
+    };
+    let started = monotonic_ns();
+    let patience = (task.patience * 2 + EXTRA).as_nanos() as u64;
+    loop {
+        let now = monotonic_ns();
+        let overdue = match (task.mode, store.region().header().interrupt_ns.load(Ordering::Acquire)) {
+            (Mode::Pause(max), begin) if begin != 0 && Phase::of(store.region().header()) < Phase::Released => {
+                begin.saturating_add(max.as_nanos() as u64).saturating_add(SLACK_NS)
+            }
+            _ => started.saturating_add(patience),
+        };
+        if child.wait(
+            Duration::from_nanos(overdue.saturating_sub(now).min(TICK_NS)),
+            Some(&signals),
+        )? {
+            return Ok(child.ended());
+        }
+        if let Some(signal) = signals.pending() {
+            child.kill()?;
+            return Ok(Ended::Interrupted(signal));
+        }
+        if monotonic_ns() >= overdue {
+            child.kill()?;
+            return Ok(Ended::Overdue);
+        }
+    }
+}
+
+fn failed(what: &str, errno: Errno) -> Error {
+    Error::io(what, sys::io_error(errno))
+}
+
+/// Signals that must not stop or end the tool between the fork and the death of the child. What came is delivered
+/// when this is dropped.
+struct Signals {
+    before: SigSet,
+    ending: SigSet,
+    fd: SignalFd,
+}
+
+impl Signals {
+    fn hold() -> Result<Signals> {
+        let ending: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT]
+            .into_iter()
+            .collect();
+        let mut all: SigSet = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU]
+            .into_iter()
+            .collect();
+        all.extend(ending.iter());
+        let before = SigSet::thread_get_mask().map_err(|errno| failed("sigprocmask", errno))?;
+        let fd = SignalFd::with_flags(&ending, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(|errno| failed("signalfd", errno))?;
+        all.thread_block().map_err(|errno| failed("sigprocmask", errno))?;
+        Ok(Signals { before, ending, fd })
+    }
+
+    /// An ending signal that waits to be delivered, and goes on waiting.
+    fn pending(&self) -> Option<Signal> {
+        let mut fds = [PollFd::new(self.fd.as_fd(), PollFlags::POLLIN)];
+        if !matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1..)) {
+            return None;
+        }
+        let pending = sys::pending_signals();
+        self.ending
+            .iter()
+            .find(|&signal| pending.contains(signal))
+            .or(Some(Signal::SIGTERM))
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        let _ = self.before.thread_set_mask();
+    }
+}
+
+/// The child; killed and reaped when dropped.
+struct Child {
+    pid: Pid,
+    pidfd: Option<OwnedFd>,
+    status: Option<WaitStatus>,
+}
+
+impl Child {
+    /// Waits at most this long, or until an ending signal; whether the child has ended.
+    fn wait(&mut self, timeout: Duration, signals: Option<&Signals>) -> Result<bool> {
+        let timeout = PollTimeout::try_from(timeout.as_millis() as u64 + 1).unwrap_or(PollTimeout::MAX);
+        let mut fds: Vec<PollFd> = Vec::with_capacity(2);
+        fds.extend(self.pidfd.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
+        fds.extend(signals.map(|signals| PollFd::new(signals.fd.as_fd(), PollFlags::POLLIN)));
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(failed("poll", errno)),
+        }
+        self.reap()
+    }
+
+    fn reap(&mut self) -> Result<bool> {
+        if self.status.is_some() {
+            return Ok(true);
+        }
+        match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
+            Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => Ok(false),
+            Ok(status @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..))) => {
+                self.status = Some(status);
+                Ok(true)
+            }
+            Ok(_) => Ok(false),
+            // The caller ignores SIGCHLD: the kernel reaps by itself.
+            Err(Errno::ECHILD) => {
+                self.status = Some(WaitStatus::Exited(self.pid, 0));
+                Ok(true)
+            }
+            Err(errno) => Err(failed("waitpid", errno)),
+        }
+    }
+
+    /// Kills it and waits for its death, with which the target is free.
+    fn kill(&mut self) -> Result<()> {
+        let _ = kill(self.pid, Signal::SIGKILL);
+        let limit = monotonic_ns().saturating_add(DEATH.as_nanos() as u64);
+        while monotonic_ns() < limit {
+            if self.wait(Duration::from_millis(10), None)? {
+                return Ok(());
+            }
+        }
+        Err(Error::Internal {
+            what: format!("the capturing child {} does not die after SIGKILL", self.pid),
+        })
+    }
+
+    fn ended(&self) -> Ended {
+        match self.status {
+            Some(WaitStatus::Signaled(_, signal, _)) => Ended::Killed(signal),
+            _ => Ended::Exited,
+        }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            let _ = self.kill();
+        }
+    }
+}
