@@ -8,6 +8,7 @@ pub mod gc;
 pub mod globals;
 pub mod goroutines;
 pub mod layout;
+pub mod locate;
 pub mod marks;
 pub mod mcache;
 pub mod mcentral;

@@ -1,6 +1,7 @@
 //! The one table of what differs in *meaning* between Go releases, beyond where fields lie. Everything else above
 //! reads a [`Layout`](super::layout::Layout) and knows no version.
 
+pub use crate::image::Arch;
 use crate::image::types::TypeSource;
 
 /// First minor version of Go 1 whose runtime this tool reads.
@@ -136,15 +137,6 @@ impl StatusNames {
             _ => return None,
         })
     }
-}
-
-/// The processor's architecture, as far as the runtime's meaning depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arch {
-    /// linux/amd64.
-    Amd64,
-    /// linux/arm64.
-    Arm64,
 }
 
 impl Variant {

@@ -4,5 +4,25 @@
 mod requests;
 mod structures;
 
+use std::rc::Rc;
+
+use super::locate::Runtime;
+use crate::memory::{Memory, Planner, Request};
+
 pub use requests::Requests;
 pub use structures::{MOST_FREE_MCACHES, SummaryPlanner, WHOLE_SLICE};
+
+/// [`SummaryPlanner`] for a located runtime, owned, as a capture wants it.
+pub struct Summary(pub Rc<Runtime>);
+
+impl Planner for Summary {
+    fn wave(&mut self, wave: usize, captured: &dyn Memory) -> Vec<Request> {
+        let Runtime {
+            layout,
+            globals,
+            variant,
+            ..
+        } = self.0.as_ref();
+        SummaryPlanner::new(layout, globals, variant).wave(wave, captured)
+    }
+}

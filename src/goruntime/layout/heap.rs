@@ -114,3 +114,11 @@ runtime_structs! {
         marks: ArrayField = "marks",
     }
 }
+
+runtime_structs! {
+    /// internal/abi/type.go `Type`.
+    TypeLayout = "internal/abi.Type" {
+        str_off: Field = "Str",
+        tflag: Field = "TFlag",
+    }
+}

@@ -75,6 +75,12 @@ runtime_structs! {
         textsectmap: Field = "textsectmap",
         next: Field = "next",
     }
+    /// runtime/symtab.go `textsect`.
+    TextsectLayout = "runtime.textsect" {
+        vaddr: Field = "vaddr",
+        end: Field = "end",
+        baseaddr: Field = "baseaddr",
+    }
     /// runtime/stack.go, the variable `stackpool`: one list of spans per stack order.
     StackpoolLayout = "&runtime.stackpool" {
         first: Field = "[].item.span.first",

@@ -23,14 +23,35 @@ pub fn render(page: &mut Page<'_>) {
     ]);
     let [goes_on, last] = page.glyphs.branches;
     let rows = [
-        row("", "pages in no span, not returned", "unreturned_bytes", idle.unreturned_bytes)
-            .resident(idle.unreturned_resident_bytes)
-            .back("the scavenger, debug.FreeOSMemory"),
+        row(
+            "",
+            "pages in no span, not returned",
+            "unreturned_bytes",
+            idle.unreturned_bytes,
+        )
+        .resident(idle.unreturned_resident_bytes)
+        .back("the scavenger, debug.FreeOSMemory"),
         row(last, "in page caches of Ps", "page_cache_bytes", idle.page_cache_bytes).back("the next GC"),
         row("", "free slots in used spans", "span_free_bytes", idle.span_free_bytes).back("the last object of a span"),
-        row(goes_on, "in spans listed by mcentrals", "mcentral_free_bytes", idle.mcentral_free_bytes),
-        row(last, "in spans cached by Ps", "mcache_free_bytes", idle.mcache_free_bytes),
-        row("", "garbage not swept yet", "unswept_garbage_bytes", idle.unswept_garbage_bytes).back("the sweep under way"),
+        row(
+            goes_on,
+            "in spans listed by mcentrals",
+            "mcentral_free_bytes",
+            idle.mcentral_free_bytes,
+        ),
+        row(
+            last,
+            "in spans cached by Ps",
+            "mcache_free_bytes",
+            idle.mcache_free_bytes,
+        ),
+        row(
+            "",
+            "garbage not swept yet",
+            "unswept_garbage_bytes",
+            idle.unswept_garbage_bytes,
+        )
+        .back("the sweep under way"),
         row("", "stacks kept for reuse", "free_stack_bytes", idle.free_stack_bytes).back("the next GC"),
     ];
     for row in rows {
@@ -83,12 +104,22 @@ struct Row {
 }
 
 fn row(branch: &'static str, label: &'static str, key: &'static str, bytes: Option<u64>) -> Row {
-    Row { branch, label, key, bytes, resident: None, back: "" }
+    Row {
+        branch,
+        label,
+        key,
+        bytes,
+        resident: None,
+        back: "",
+    }
 }
 
 impl Row {
     fn resident(self, resident: Option<u64>) -> Row {
-        Row { resident: Some(resident), ..self }
+        Row {
+            resident: Some(resident),
+            ..self
+        }
     }
 
     fn back(self, back: &'static str) -> Row {
