@@ -8,6 +8,7 @@ mod bytes;
 mod dwarf;
 mod elf;
 mod file;
+mod pclntab;
 pub mod types;
 mod version;
 
@@ -19,6 +20,7 @@ pub use self::buildinfo::BuildInfo;
 pub use self::dwarf::{DebugInfo, NoDebugInfo};
 pub use self::elf::{Arch, Elf, Section, Segment};
 pub use self::file::ExeFile;
+pub use self::pclntab::{Frame, Function, ModuleTables, SymbolTable, TableRef, TextSection};
 pub use self::version::GoVersion;
 use crate::error::Result;
 

@@ -1,0 +1,416 @@
+//! Function names, files, lines and frame sizes from program counters (`runtime/symtab.go`, `cmd/link` pclntab).
+//!
+//! The tables' addresses come from the live `runtime.moduledata`, their bytes from the file, so that looking up names
+//! never pages anything in for the target. All addresses are link-time addresses: the caller removes the load bias.
+
+mod format;
+mod inline;
+mod table;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use self::format::Header;
+use self::table::Table;
+pub use self::table::TableRef;
+use super::bytes::{u8_at, u32_at};
+use super::elf::Elf;
+use super::file::ExeFile;
+use crate::error::Result;
+
+/// One entry of `moduledata.textsectmap`: the part `vaddr..end` of the text, counted from its start as the linker
+/// laid it out, begins at `baseaddr`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextSection {
+    /// First offset.
+    pub vaddr: u64,
+    /// Offset behind the last.
+    pub end: u64,
+    /// Link-time address of the first offset.
+    pub baseaddr: u64,
+}
+
+/// Where a module's tables are: values of `runtime.moduledata`, load bias removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModuleTables {
+    /// Address of the `pcHeader`.
+    pub pc_header: u64,
+    /// Bytes.
+    pub funcnametab: TableRef,
+    /// 32-bit integers.
+    pub cutab: TableRef,
+    /// Bytes.
+    pub filetab: TableRef,
+    /// Bytes.
+    pub pctab: TableRef,
+    /// Bytes.
+    pub pclntable: TableRef,
+    /// Pairs of 32-bit integers; the last marks the end.
+    pub ftab: TableRef,
+    /// Start of the text.
+    pub text: u64,
+    /// End of the text.
+    pub etext: u64,
+    /// First program counter of any function.
+    pub minpc: u64,
+    /// Behind the last program counter of any function.
+    pub maxpc: u64,
+    /// Base of funcdata offsets; without it inlined calls are not expanded.
+    pub gofunc: Option<u64>,
+    /// Several text sections, in very large binaries; one or none otherwise.
+    pub textsectmap: Vec<TextSection>,
+}
+
+/// A function of the binary (not an inlined one).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Full name, "runtime.(*mheap).alloc".
+    pub name: Arc<str>,
+    /// Link-time address of its first instruction.
+    pub entry: u64,
+    /// Link-time address of the next function.
+    pub end: u64,
+    /// Line of its `func` keyword; unknown before Go 1.20.
+    pub start_line: Option<u32>,
+    /// The outermost frame of a stack (`FuncFlagTopFrame`): unwinding ends here.
+    pub top_frame: bool,
+    /// Writes the stack pointer in a way its frame size does not tell (`FuncFlagSPWrite`).
+    pub writes_sp: bool,
+    /// Written in assembly.
+    pub asm: bool,
+    /// Offset of its `_func` in pclntable.
+    record: u64,
+}
+
+/// One frame of a call stack at some program counter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Full name of the function.
+    pub function: Arc<str>,
+    /// Link-time entry address of the function whose code it is; for an inlined frame, the one it was inlined into.
+    pub entry: u64,
+    /// Source file as the compiler recorded it.
+    pub file: Option<Arc<str>>,
+    /// Line in it, from 1.
+    pub line: Option<u32>,
+    /// Line of the function's `func` keyword; unknown before Go 1.20.
+    pub start_line: Option<u32>,
+    /// Whether the call was inlined into the next frame.
+    pub inlined: bool,
+}
+
+const FLAG_TOP_FRAME: u8 = 1;
+const FLAG_SP_WRITE: u8 = 2;
+const FLAG_ASM: u8 = 4;
+/// Longest pc-value table walked; the largest functions have some ten thousand entries.
+const MAX_PAIRS: usize = 1 << 20;
+
+/// The pclntab of one module.
+#[derive(Debug)]
+pub struct SymbolTable {
+    elf: Elf,
+    file: ExeFile,
+    header: Header,
+    at: ModuleTables,
+    names: Table,
+    compile_units: Table,
+    files: Table,
+    pc_values: Table,
+    functions: Table,
+    index: Table,
+    known: Mutex<Known>,
+}
+
+/// What has been decoded before.
+#[derive(Debug, Default)]
+struct Known {
+    functions: HashMap<u64, Option<Arc<Function>>>,
+    names: HashMap<u32, Option<Arc<str>>>,
+    files: HashMap<u32, Option<Arc<str>>>,
+}
+
+impl SymbolTable {
+    /// Binds `tables` to the file. Fails with [`Unsupported`](crate::error::Error::Unsupported) when the table is of
+    /// Go 1.17 or older, and with [`Malformed`](crate::error::Error::Malformed) when a table is not in the file.
+    pub fn new(elf: &Elf, file: &ExeFile, tables: ModuleTables) -> Result<SymbolTable> {
+        let header = Header::read(elf, file, tables.pc_header)?;
+        let table = |at, width, name| Table::new(elf, file, at, width, name);
+        Ok(SymbolTable {
+            names: table(tables.funcnametab, 1, "funcnametab")?,
+            compile_units: table(tables.cutab, 4, "cutab")?,
+            files: table(tables.filetab, 1, "filetab")?,
+            pc_values: table(tables.pctab, 1, "pctab")?,
+            functions: table(tables.pclntable, 1, "pclntable")?,
+            index: table(tables.ftab, 8, "ftab")?,
+            elf: elf.clone(),
+            file: file.clone(),
+            header,
+            at: tables,
+            known: Mutex::default(),
+        })
+    }
+
+    /// The table of a file without a process, found by its section or by searching. `text` is the address of
+    /// `runtime.text`; without it, it is taken from the header (up to Go 1.25, not position-independent) or is the
+    /// start of section `.text` (right when Go's own linker made the file). `gofunc` is the address of `go:func.*`;
+    /// without it inlined calls are not expanded.
+    pub fn find_in_file(elf: &Elf, file: &ExeFile, text: Option<u64>, gofunc: Option<u64>) -> Result<SymbolTable> {
+        let missing = || file.malformed("pclntab", "not found in the file");
+        let pc_header = format::find(elf, file).ok_or_else(missing)?;
+        let header = Header::read(elf, file, pc_header)?;
+        let (_, room) = elf.vaddr_to_offset(pc_header).ok_or_else(missing)?;
+        let [names, units, files, values, functions] = header.tables;
+        let wrong = || file.malformed("pclntab", "offsets in the header are out of order");
+        let span = |from: u64, to: u64, width: u64| -> Result<TableRef> {
+            let len = to.checked_sub(from).ok_or_else(wrong)? / width;
+            Ok(TableRef {
+                addr: pc_header.checked_add(from).ok_or_else(wrong)?,
+                len,
+            })
+        };
+        let pclntable = span(functions, room, 1)?;
+        let count = header.nfunc.checked_add(1).ok_or_else(wrong)?;
+        let section_text = || elf.section(".text").map(|s| s.addr);
+        let text = text
+            .or(Some(header.text_start).filter(|t| *t != 0))
+            .or_else(section_text)
+            .unwrap_or(0);
+        let tables = ModuleTables {
+            pc_header,
+            funcnametab: span(names, units, 1)?,
+            cutab: span(units, files, 4)?,
+            filetab: span(files, values, 1)?,
+            pctab: span(values, functions, 1)?,
+            pclntable,
+            ftab: TableRef {
+                addr: pclntable.addr,
+                len: count,
+            },
+            text,
+            minpc: text,
+            maxpc: u64::MAX,
+            etext: u64::MAX,
+            gofunc,
+            textsectmap: Vec::new(),
+        };
+        let mut table = SymbolTable::new(elf, file, tables)?;
+        let end = |i: u64| {
+            table
+                .index
+                .u32(i.checked_mul(8)?)
+                .and_then(|off| text.checked_add(off.into()))
+        };
+        (table.at.minpc, table.at.maxpc) = (end(0).ok_or_else(wrong)?, end(header.nfunc).ok_or_else(wrong)?);
+        table.at.etext = table.at.maxpc;
+        Ok(table)
+    }
+
+    /// The function whose code holds `pc`.
+    pub fn function(&self, pc: u64) -> Option<Arc<Function>> {
+        self.function_number(self.number_of(pc)?)
+    }
+
+    /// The function called `name`, by a walk over all names.
+    pub fn function_named(&self, name: &str) -> Option<Arc<Function>> {
+        self.functions_where(|n| n == name.as_bytes()).into_iter().next()
+    }
+
+    /// All functions whose name `keep` accepts, by address.
+    pub fn functions_where(&self, keep: impl Fn(&[u8]) -> bool) -> Vec<Arc<Function>> {
+        let wanted = |i: &u64| {
+            let record = self.index.u32(i * 8 + 4)?;
+            let name = self.functions.u32(u64::from(record).checked_add(4)?)?;
+            keep(&self.names.cstr(name.into())?).then_some(())
+        };
+        (0..self.count())
+            .filter(|i| wanted(i).is_some())
+            .filter_map(|i| self.function_number(i))
+            .collect()
+    }
+
+    /// Function, file and line at `pc` as `go tool addr2line` gives them: the function that holds the code, and the
+    /// line of the innermost inlined call.
+    pub fn lookup(&self, pc: u64) -> Option<Frame> {
+        let f = self.function(pc)?;
+        Some(self.frame(&f, pc, f.name.clone(), f.start_line, false))
+    }
+
+    /// All frames at `pc`, innermost first: the inlined calls, then the function itself. Empty when `pc` is in no Go
+    /// function.
+    ///
+    /// For a return address pass the address minus 1, except below a signal (`runtime.sigpanic`, `asyncPreempt`).
+    pub fn frames(&self, pc: u64) -> Vec<Frame> {
+        match self.function(pc) {
+            Some(f) => self.expand(&f, pc),
+            None => Vec::new(),
+        }
+    }
+
+    /// Bytes between the stack pointer at `pc` and the slot of the return address (amd64) or the caller's stack
+    /// pointer (arm64).
+    pub fn frame_size(&self, pc: u64) -> Option<u64> {
+        let f = self.function(pc)?;
+        let table = self.functions.u32(f.record.checked_add(16)?)?;
+        u64::try_from(self.pc_value(table, f.entry, pc)?).ok()
+    }
+
+    /// Number of functions.
+    fn count(&self) -> u64 {
+        (self.index.size() / 8).saturating_sub(1)
+    }
+
+    /// Index in ftab of the function that holds `pc`.
+    fn number_of(&self, pc: u64) -> Option<u64> {
+        if pc < self.at.minpc || pc >= self.at.maxpc {
+            return None;
+        }
+        let offset = self.text_offset(pc)?;
+        let (mut low, mut high) = (0, self.count());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.index.u32(middle.checked_mul(8)?)? <= offset {
+                low = middle + 1
+            } else {
+                high = middle
+            }
+        }
+        low.checked_sub(1)
+    }
+
+    fn function_number(&self, number: u64) -> Option<Arc<Function>> {
+        if let Some(known) = self.known().functions.get(&number) {
+            return known.clone();
+        }
+        let function = self.decode(number).map(Arc::new);
+        self.known().functions.insert(number, function.clone());
+        function
+    }
+
+    fn decode(&self, number: u64) -> Option<Function> {
+        let at = number.checked_mul(8)?;
+        let entry = self.address(self.index.u32(at)?)?;
+        let end = self.address(self.index.u32(at.checked_add(8)?)?)?;
+        let record = u64::from(self.index.u32(at.checked_add(4)?)?);
+        // 44 bytes are there for the shorter record too: a function has pcdata, or another function follows.
+        let b: [u8; 44] = self.functions.array(record)?;
+        let flag = u8_at(&b, self.header.format.func_flag)?;
+        Some(Function {
+            name: self.name(u32_at(&b, 4)?)?,
+            entry,
+            end,
+            start_line: self.header.format.func_start_line.and_then(|at| u32_at(&b, at)),
+            top_frame: flag & FLAG_TOP_FRAME != 0,
+            writes_sp: flag & FLAG_SP_WRITE != 0,
+            asm: flag & FLAG_ASM != 0,
+            record,
+        })
+    }
+
+    fn name(&self, offset: u32) -> Option<Arc<str>> {
+        let mut known = self.known();
+        known
+            .names
+            .entry(offset)
+            .or_insert_with(|| string(&self.names, offset))
+            .clone()
+    }
+
+    /// The frame of `f` at `pc`, called `function`.
+    fn frame(&self, f: &Function, pc: u64, function: Arc<str>, start_line: Option<u32>, inlined: bool) -> Frame {
+        let value = |at: u64| self.pc_value(self.functions.u32(f.record.checked_add(at)?)?, f.entry, pc);
+        let line = value(24)
+            .and_then(|line| u32::try_from(line).ok())
+            .filter(|line| *line > 0);
+        let file = value(20).and_then(|number| self.file_name(f, u32::try_from(number).ok()?));
+        Frame {
+            function,
+            entry: f.entry,
+            file,
+            line,
+            start_line,
+            inlined,
+        }
+    }
+
+    /// Name of the file that is number `number` in `f`'s compilation unit.
+    fn file_name(&self, f: &Function, number: u32) -> Option<Arc<str>> {
+        let unit = self.functions.u32(f.record.checked_add(32)?)?;
+        let offset = self
+            .compile_units
+            .u32(u64::from(unit.checked_add(number)?).checked_mul(4)?)?;
+        if offset == u32::MAX {
+            return None;
+        }
+        let mut known = self.known();
+        known
+            .files
+            .entry(offset)
+            .or_insert_with(|| string(&self.files, offset))
+            .clone()
+    }
+
+    /// Value at `pc` of the pc-value table at `offset` in pctab, for a function that starts at `entry`.
+    fn pc_value(&self, offset: u32, entry: u64, pc: u64) -> Option<i32> {
+        if offset == 0 {
+            return None;
+        }
+        let mut cursor = self.pc_values.cursor(offset.into());
+        let (mut value, mut at) = (-1i32, entry);
+        for pair in 0..MAX_PAIRS {
+            let delta = cursor.varint()?;
+            if delta == 0 && pair > 0 {
+                return None;
+            }
+            // Zigzag: the lowest bit is the sign.
+            let step = (delta >> 1).cast_signed();
+            value = value.wrapping_add(if delta & 1 == 0 { step } else { !step });
+            let run = u64::from(cursor.varint()?) * u64::from(self.header.quantum);
+            at = at.checked_add(run)?;
+            if pc < at {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// Address of text offset `offset` (`moduledata.textAddr`).
+    fn address(&self, offset: u32) -> Option<u64> {
+        let offset = u64::from(offset);
+        let sections = &self.at.textsectmap;
+        if sections.len() > 1 {
+            for (i, s) in sections.iter().enumerate() {
+                let last = i + 1 == sections.len();
+                if offset >= s.vaddr && (offset < s.end || (last && offset == s.end)) {
+                    return s.baseaddr.checked_add(offset - s.vaddr);
+                }
+            }
+        }
+        self.at.text.checked_add(offset)
+    }
+
+    /// Text offset of `pc` (`moduledata.textOff`).
+    fn text_offset(&self, pc: u64) -> Option<u32> {
+        let sections = &self.at.textsectmap;
+        let mut offset = pc.checked_sub(self.at.text);
+        if sections.len() > 1 {
+            let inside = |s: &&TextSection| {
+                let into = pc.checked_sub(s.baseaddr);
+                into.is_some_and(|into| into <= s.end.saturating_sub(s.vaddr))
+            };
+            // The end of one section may be the start of the next: the later one wins.
+            let s = sections.iter().rev().find(inside)?;
+            offset = pc.checked_sub(s.baseaddr)?.checked_add(s.vaddr);
+        }
+        u32::try_from(offset?).ok()
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn string(table: &Table, offset: u32) -> Option<Arc<str>> {
+    table
+        .cstr(offset.into())
+        .map(|bytes| String::from_utf8_lossy(&bytes).into())
+}
