@@ -13,6 +13,7 @@ pub mod marks;
 pub mod mcache;
 pub mod mcentral;
 pub mod memstats;
+pub mod modules;
 pub mod mspan;
 pub mod pagealloc;
 pub mod processors;

@@ -8,7 +8,7 @@ use super::layout::{Field, Layout, TypeLayout};
 use super::locate::Runtime;
 use crate::error::Result;
 use crate::image::{Image, ModuleTables, SymbolTable, TableRef, TextSection};
-use crate::memory::{Addr, Memory};
+use crate::memory::{Addr, Memory, MemoryError, Missing};
 
 /// Text sections of one module at most.
 const MOST_TEXT_SECTIONS: u64 = 1 << 12;
@@ -22,7 +22,10 @@ pub fn module_tables(memory: &dyn Memory, runtime: &Runtime) -> std::result::Res
     let link = |field| r.addr(field).map(|addr| runtime.link_addr(addr));
     let table = |field| {
         let GoSlice { ptr, len, .. } = r.slice(field)?;
-        Ok(TableRef { addr: runtime.link_addr(ptr), len })
+        Ok(TableRef {
+            addr: runtime.link_addr(ptr),
+            len,
+        })
     };
     Ok(ModuleTables {
         pc_header: link(l.pc_header)?,
@@ -72,7 +75,10 @@ pub struct ExeSymbols {
 impl ExeSymbols {
     /// Binds the tables to the file.
     pub fn new(image: &Image, runtime: &Runtime, tables: ModuleTables) -> Result<ExeSymbols> {
-        Ok(ExeSymbols { table: SymbolTable::new(&image.elf, &image.file, tables)?, bias: runtime.bias })
+        Ok(ExeSymbols {
+            table: SymbolTable::new(&image.elf, &image.file, tables)?,
+            bias: runtime.bias,
+        })
     }
 }
 
@@ -88,7 +94,9 @@ impl Symbolizer for ExeSymbols {
     }
 
     fn function(&self, pc: u64) -> Option<String> {
-        self.table.function(pc.wrapping_sub(self.bias)).map(|function| function.name.to_string())
+        self.table
+            .function(pc.wrapping_sub(self.bias))
+            .map(|function| function.name.to_string())
     }
 }
 
@@ -98,10 +106,16 @@ pub fn wait_reasons(
     image: &Image,
     runtime: &Runtime,
 ) -> std::result::Result<Vec<String>, DecodeError> {
-    let headers = match wait_reason_headers(memory, &runtime.layout, &runtime.globals) {
-        Ok(headers) => headers,
-        Err(error) => return Err(error),
-    };
+    let headers = |memory: &dyn Memory| wait_reason_headers(memory, &runtime.layout, &runtime.globals);
+    let headers = headers(memory).or_else(|error| {
+        // A page of data that the process never touched still is what the file says.
+        let shape = runtime.layout.wait_reason_strings;
+        let at = runtime.globals.wait_reason_strings;
+        match image.read_vaddr(runtime.link_addr(at), shape.len.saturating_mul(shape.stride)) {
+            Ok(bytes) if !image.elf.pie => headers(&FilePiece { at, bytes }),
+            _ => Err(error),
+        }
+    })?;
     let text = |(addr, len): (Addr, u64)| match image.read_vaddr(runtime.link_addr(addr), len) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(_) => String::new(),
@@ -109,23 +123,24 @@ pub fn wait_reasons(
     Ok(headers.into_iter().map(text).collect())
 }
 
-/// Reads the table of wait reasons from the file where its page was never touched by the process.
-pub struct WithFile<'a> {
-    /// What was captured.
-    pub captured: &'a dyn Memory,
-    /// Bytes from the file, by run-time address.
-    pub pieces: Vec<(Addr, Vec<u8>)>,
+/// Bytes of the file at their run-time address.
+struct FilePiece {
+    at: Addr,
+    bytes: Vec<u8>,
 }
 
-impl Memory for WithFile<'_> {
-    fn bytes(&self, addr: Addr, len: usize) -> std::result::Result<&[u8], crate::memory::MemoryError> {
-        self.captured.bytes(addr, len).or_else(|error| {
-            let piece = self.pieces.iter().find_map(|(start, bytes)| {
-                let from = usize::try_from(addr.0.checked_sub(start.0)?).ok()?;
-                bytes.get(from..from.checked_add(len)?)
-            });
-            piece.ok_or(error)
-        })
+impl Memory for FilePiece {
+    fn bytes(&self, addr: Addr, len: usize) -> std::result::Result<&[u8], MemoryError> {
+        let from = addr
+            .0
+            .checked_sub(self.at.0)
+            .and_then(|from| usize::try_from(from).ok());
+        from.and_then(|from| self.bytes.get(from..from.checked_add(len)?))
+            .ok_or(MemoryError {
+                addr,
+                len: len as u64,
+                why: Missing::NotPresent,
+            })
     }
 }
 
@@ -145,7 +160,12 @@ impl<'a> TypeNames<'a> {
         let module = View::new(memory, "moduledata", runtime.globals.firstmoduledata);
         let link = |field: Field| module.addr(field).ok().map(|addr| runtime.link_addr(addr));
         let types = (link(l.moduledata.types)?, link(l.moduledata.etypes)?);
-        Some(TypeNames { image, layout: l.abi_type.clone()?, bias: runtime.bias, types })
+        Some(TypeNames {
+            image,
+            layout: l.abi_type.clone()?,
+            bias: runtime.bias,
+            types,
+        })
     }
 
     /// The name as Go prints it, such as "[]main.entry".
@@ -158,13 +178,21 @@ impl<'a> TypeNames<'a> {
         let uint = |field: Field| {
             let (start, size) = (field.offset as usize, field.size as usize);
             let bytes = bytes.get(start..start.checked_add(size)?)?;
-            Some(bytes.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte)))
+            Some(
+                bytes
+                    .iter()
+                    .rev()
+                    .fold(0u64, |value, byte| value << 8 | u64::from(*byte)),
+            )
         };
         let name_at = self.types.0.checked_add(uint(self.layout.str_off)?)?;
         if name_at >= self.types.1 {
             return None;
         }
-        let head = self.image.read_vaddr(name_at, LONGEST_NAME.min(self.types.1 - name_at)).ok()?;
+        let head = self
+            .image
+            .read_vaddr(name_at, LONGEST_NAME.min(self.types.1 - name_at))
+            .ok()?;
         let (len, start) = varint(head.get(1..)?)?;
         let text = head.get(1 + start..(1 + start).checked_add(usize::try_from(len).ok()?)?)?;
         let text = String::from_utf8_lossy(text);

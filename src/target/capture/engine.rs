@@ -247,7 +247,8 @@ impl<'a> Engine<'a> {
         self.absent(part(at, end));
     }
 
-    /// Pages without memory: what the executable holds where it is behind them, else nothing.
+    /// Pages without memory: what the executable holds where it is behind them, zeros where nothing is behind them.
+    /// Neither is asked of the process, which would then get memory for them.
     fn absent(&mut self, run: Run) {
         if run.pages == 0 {
             return;
@@ -261,16 +262,27 @@ impl<'a> Engine<'a> {
             .skip(first)
             .take_while(|range| range.start < run.end(shift))
         {
-            let Pages::OrExecutable(offset) = range.pages else {
-                continue;
+            let offset = match range.pages {
+                Pages::OrExecutable(offset) => Some(offset),
+                Pages::OrZero => None,
+                Pages::Present | Pages::OwnOnly => continue,
             };
             let (from, to) = (run.start.max(range.start), run.end(shift).min(range.end));
-            for address in (from..to).step_by(1 << shift) {
+            let left = self.limits.bytes.saturating_sub(self.bytes);
+            for address in (from..to.min(from.saturating_add(left))).step_by(1 << shift) {
                 let page = run.page + ((address - run.start) >> shift) as usize;
                 let at = page << shift;
                 let buffer = self.store.region_mut().data_mut().get_mut(at..at + (1 << shift));
-                if buffer.is_some_and(|buffer| self.reader.read_executable(offset + (address - range.start), buffer)) {
-                    self.store.set_captured(Run {
+                let filled = buffer.is_some_and(|buffer| match offset {
+                    Some(offset) => self.reader.read_executable(offset + (address - range.start), buffer),
+                    None => {
+                        buffer.fill(0);
+                        true
+                    }
+                });
+                if filled {
+                    self.bytes += 1 << shift;
+                    self.store.set_filled(Run {
                         start: address,
                         page,
                         pages: 1,

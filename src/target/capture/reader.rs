@@ -30,6 +30,8 @@ pub(crate) struct Readable {
 pub(crate) enum Pages {
     /// Every present one.
     Present,
+    /// Every present one; an absent one was never written, or was given back, and reads as zeros.
+    OrZero,
     /// Only those the process has of its own: relocated read-only data. The rest is in the file.
     OwnOnly,
     /// Every present one; an absent one is what the executable holds at this offset (of `start`).
@@ -83,7 +85,7 @@ pub(crate) fn readable(maps: &Maps, exe: Option<((u32, u32), u64)>) -> Vec<Reada
             return None;
         }
         if mapping.is_anonymous() {
-            return Some(Pages::Present);
+            return Some(Pages::OrZero);
         }
         let Backing::File { path, .. } = &mapping.backing else {
             return None;

@@ -16,6 +16,8 @@ const SMALL_WINDOW: u64 = 2 << 20;
 
 /// The page waits to be read in the wave at hand; added to its other bits.
 const QUEUED: u8 = 0x20;
+/// Captured, but not from the process: what an absent page reads as. Not known to be present in the next pass.
+const FILLED: u8 = 0x10;
 /// Missing in pass 1, with a reason in the low bits.
 const MISSING: u8 = 0x40;
 
@@ -145,7 +147,7 @@ impl Store {
             .states()
             .get(page)
             .map_or(0, |state| state.load(Ordering::Relaxed));
-        if state == self.pass {
+        if self.captured(state) {
             PageState::Captured
         } else if state & !QUEUED == 1 {
             PageState::KnownPresent
@@ -156,6 +158,10 @@ impl Store {
         }
     }
 
+    fn captured(&self, state: u8) -> bool {
+        state & !FILLED == self.pass
+    }
+
     fn missing_bits(&self, state: u8) -> bool {
         state & (MISSING | MISSING << 1) == MISSING * self.pass
     }
@@ -164,6 +170,13 @@ impl Store {
     pub(crate) fn set_captured(&self, run: Run) {
         for state in self.states_of(run) {
             state.store(self.pass, Ordering::Release);
+        }
+    }
+
+    /// Notes that pages have their content from elsewhere, because the process has no memory for them.
+    pub(crate) fn set_filled(&self, run: Run) {
+        for state in self.states_of(run) {
+            state.store(self.pass | FILLED, Ordering::Release);
         }
     }
 
@@ -198,7 +211,7 @@ impl Store {
             };
             for (index, state) in states.iter().enumerate() {
                 let value = state.load(Ordering::Relaxed);
-                if value == self.pass || value & QUEUED != 0 || self.missing_bits(value) {
+                if self.captured(value) || value & QUEUED != 0 || self.missing_bits(value) {
                     continue;
                 }
                 state.store(value | QUEUED, Ordering::Relaxed);
@@ -283,7 +296,7 @@ impl Store {
             let mut page = 0;
             std::iter::from_fn(move || {
                 let states = self.region.states().get(window.page..window.page + pages)?;
-                let is_captured = |state: &std::sync::atomic::AtomicU8| state.load(Ordering::Relaxed) == self.pass;
+                let is_captured = |state: &std::sync::atomic::AtomicU8| self.captured(state.load(Ordering::Relaxed));
                 page += states.get(page..)?.iter().position(is_captured)?;
                 let rest = states.get(page..)?;
                 let count = rest.iter().position(|state| !is_captured(state)).unwrap_or(rest.len());
@@ -328,7 +341,7 @@ impl Memory for Store {
             .ok_or(missing(Missing::NotCaptured))?;
         if let Some(bad) = states
             .iter()
-            .position(|state| state.load(Ordering::Relaxed) != self.pass)
+            .position(|state| !self.captured(state.load(Ordering::Relaxed)))
         {
             return Err(missing(match self.state(first + bad) {
                 PageState::Missing(why) => why,

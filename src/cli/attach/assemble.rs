@@ -1,0 +1,252 @@
+//! From a decoded snapshot to the report: runs the analyses, and notes for every section that is missing why it is.
+
+use super::scan::{HostFacts, Scanned};
+use crate::analysis::{
+    Clock, FindingFacts, HeapKinds, IdleFacts, Resident, checks, findings, free_goroutines, gc, goroutines, heap_kinds,
+    idle, large_objects, ledger, memstats, processors, size_classes, verdict,
+};
+use crate::goruntime::mspan::Span;
+use crate::model::{AttachReport, Grade, Graded, Idle, LargeObjects, Unavailable, Warning};
+
+/// Fills the report's sections about the Go runtime and its memory. The head (process, host, capture) is already there.
+pub fn assemble(
+    report: &mut AttachReport,
+    scanned: &Scanned,
+    host: &HostFacts,
+    type_name: &dyn Fn(&Span) -> Option<String>,
+) {
+    let snapshot = &scanned.snapshot;
+    let runtime = &scanned.runtime;
+    note_missing(report, scanned);
+    let spans = snapshot.spans.as_ref().ok();
+    let places = snapshot.places.as_ref().ok();
+    let state = snapshot.gc.as_ref().ok();
+    let stats = snapshot.memstats.as_ref().ok();
+    let ps = snapshot.processors.as_ref().ok();
+    let gs = snapshot.goroutines.as_ref().ok();
+    let marks = scanned.marks.as_ref();
+    let resident = host
+        .residency
+        .as_ref()
+        .map(|residency| |range| residency.resident_bytes(range));
+    let resident: Option<&Resident<'_>> = resident.as_ref().map(|resident| resident as &Resident<'_>);
+
+    report.process.gomaxprocs = ps.map(|ps| ps.gomaxprocs);
+    report.capture.checks = checks(snapshot, &runtime.layout, &runtime.variant, &scanned.frames, marks);
+    let heap: Option<HeapKinds> = spans
+        .zip(state)
+        .map(|(spans, gc)| heap_kinds(spans, marks, gc.sweepgen, resident));
+    if let Some(stats) = stats {
+        report.memstats = memstats(stats, state);
+    }
+    let facts = IdleFacts {
+        pages: snapshot.pages.as_ref().ok(),
+        spans,
+        places,
+        heap: heap.as_ref(),
+        manual: snapshot.manual.as_ref().ok(),
+        processors: ps,
+        free_goroutines: gs.map(|gs| &gs.free),
+        marks_known: marks.is_some(),
+    };
+    report.idle = match facts.pages.is_some() || facts.spans.is_some() {
+        true => idle(&facts, resident),
+        false => Idle::default(),
+    };
+    report.ledger = ledger(&facts, stats, &host.mappings, host.rss, resident);
+    report.size_classes = spans
+        .zip(state)
+        .map(|(spans, gc)| size_classes(spans, places, marks, gc.sweepgen));
+    report.large_objects = spans.map_or_else(LargeObjects::default, |spans| large_objects(spans, type_name));
+    report.processors = ps.map(|ps| processors(ps, spans.zip(places), state.map(|gc| gc.sweepgen)));
+    report.idle_count = ps.map(|ps| ps.idle_by_sched);
+    report.retired_count = ps.map(|ps| ps.retired);
+    report.free_mcaches = ps.and_then(|ps| ps.free_mcaches);
+    if let Some(gs) = gs {
+        let now = report.captured_monotonic_ns;
+        report.goroutines = goroutines(gs, &runtime.variant, &scanned.frames, &scanned.wait_reasons, now);
+        report.free_goroutines = free_goroutines(&gs.free, &runtime.layout);
+    }
+    if let Some(state) = state {
+        let since = heap.as_ref().filter(|_| marks.is_some()).map(|heap| heap.bytes.since);
+        let clock = report.captured_monotonic_ns.map(|monotonic_ns| Clock { monotonic_ns });
+        report.gc = gc(state, stats, since, clock);
+    }
+    consistency(report, scanned);
+    grades(report, heap.as_ref());
+    conclude(report);
+}
+
+/// Findings come last: they look at the finished sections.
+fn conclude(report: &mut AttachReport) {
+    let lazily_freed = report.gc.debug.as_ref().and_then(|debug| debug.get("madvdontneed")) == Some(&0);
+    let facts = FindingFacts {
+        capture: &report.capture,
+        ledger: &report.ledger,
+        idle: &report.idle,
+        memstats: &report.memstats,
+        size_classes: report.size_classes.as_deref().unwrap_or_default(),
+        large_objects: &report.large_objects,
+        goroutines: &report.goroutines,
+        free_goroutines: &report.free_goroutines,
+        gc: &report.gc,
+        cgroup: report.cgroup.as_ref(),
+        lazily_freed,
+    };
+    let found = findings(&facts);
+    let verdict = verdict(&facts, &found);
+    report.findings = found;
+    report.verdict = verdict;
+}
+
+/// Whether the figures are of one moment, and what did not fit.
+fn consistency(report: &mut AttachReport, scanned: &Scanned) {
+    let snapshot = &scanned.snapshot;
+    let mut anomalies = report.capture.checks.iter().filter(|check| !check.ok).count() as u64;
+    if let Ok(spans) = &snapshot.spans {
+        anomalies += spans.unreadable + spans.impossible + spans.overlapping;
+        if let Some(error) = &spans.first_error {
+            let bad = spans.unreadable + spans.impossible;
+            warn(
+                report,
+                "size_classes",
+                format!("{bad} spans could not be read; the first: {error}"),
+            );
+        }
+    }
+    if let Ok(gs) = &snapshot.goroutines {
+        anomalies += gs.unreadable + gs.impossible + gs.free.broken_lists;
+        if let Some(error) = &gs.first_error {
+            let bad = gs.unreadable + gs.impossible;
+            warn(
+                report,
+                "goroutines",
+                format!("{bad} goroutines could not be read; the first: {error}"),
+            );
+        }
+    }
+    if let Ok(ps) = &snapshot.processors {
+        anomalies += ps.unreadable;
+        if let Some(error) = &ps.first_error {
+            warn(
+                report,
+                "processors",
+                format!("{} Ps could not be read; the first: {error}", ps.unreadable),
+            );
+        }
+    }
+    if let Ok(pages) = &snapshot.pages
+        && pages.unreadable_chunks > 0
+    {
+        anomalies += pages.unreadable_chunks;
+        warn(
+            report,
+            "idle",
+            format!(
+                "the page bitmaps of {} chunks could not be read",
+                pages.unreadable_chunks
+            ),
+        );
+    }
+    if let Some(marks) = &scanned.marks
+        && marks.changed + marks.unreadable > 0
+    {
+        let message = format!(
+            "the mark bits of {} spans changed before they were read and those of {} could not be read; their objects count as allocated since the last GC",
+            marks.changed, marks.unreadable
+        );
+        warn(report, "ledger", message);
+    }
+    report.capture.anomalies = anomalies;
+    report.capture.consistent = anomalies == 0 && report.capture.incomplete.is_none();
+}
+
+fn warn(report: &mut AttachReport, section: &str, message: String) {
+    report.warnings.push(Warning {
+        section: section.into(),
+        message,
+    });
+}
+
+/// Names the figures that are not exact.
+fn grades(report: &mut AttachReport, heap: Option<&HeapKinds>) {
+    let rows = report.ledger.rows.iter().enumerate();
+    let mut graded: Vec<Graded> = rows
+        .filter(|(_, row)| row.grade != Grade::Exact)
+        .map(|(index, row)| Graded {
+            pointer: format!("/ledger/rows/{index}"),
+            grade: row.grade,
+        })
+        .collect();
+    let since = if heap.is_some_and(|heap| heap.unknown_spans == 0) {
+        Grade::Derived
+    } else {
+        Grade::Estimated
+    };
+    for (pointer, grade) in [
+        ("/gc/allocated_since_gc_bytes", since),
+        ("/gc/heap_live_bytes", Grade::Estimated),
+        ("/idle/returnable_after_gc", Grade::Estimated),
+        ("/idle/returnable_now_bytes", Grade::Derived),
+    ] {
+        graded.push(Graded {
+            pointer: pointer.into(),
+            grade,
+        });
+    }
+    report.grades = graded;
+}
+
+/// Lists the sections that could not be decoded, with the reason.
+fn note_missing(report: &mut AttachReport, scanned: &Scanned) {
+    let snapshot = &scanned.snapshot;
+    let mut note = |pointers: &[&str], reason: Option<String>| {
+        for pointer in pointers.iter().filter(|_| reason.is_some()) {
+            let reason = reason.clone().unwrap_or_default();
+            report.unavailable.push(Unavailable {
+                pointer: (*pointer).to_owned(),
+                reason,
+            });
+        }
+    };
+    fn reason<T>(section: &crate::goruntime::snapshot::Section<T>) -> Option<String> {
+        section.as_ref().err().map(|error| error.to_string())
+    }
+    note(
+        &["/size_classes", "/large_objects", "/idle/span_free_bytes"],
+        reason(&snapshot.spans),
+    );
+    note(&["/idle/unreturned_bytes"], reason(&snapshot.pages));
+    note(
+        &["/processors", "/idle_count", "/retired_count", "/free_mcaches"],
+        reason(&snapshot.processors),
+    );
+    note(&["/memstats"], reason(&snapshot.memstats));
+    note(&["/goroutines", "/free_goroutines"], reason(&snapshot.goroutines));
+    note(&["/gc"], reason(&snapshot.gc));
+    note(
+        &["/idle/mcache_free_bytes", "/idle/mcentral_free_bytes"],
+        reason(&snapshot.places),
+    );
+    note(&["/idle/free_stack_bytes"], reason(&snapshot.manual));
+    if let Ok(ps) = &snapshot.processors
+        && ps.free_mcaches.is_none()
+    {
+        note(
+            &["/free_mcaches"],
+            Some("the chain of free mcaches could not be followed to its end".into()),
+        );
+    }
+    if let Some(why) = &scanned.marks_missing {
+        note(
+            &["/idle/unswept_garbage_bytes", "/gc/allocated_since_gc_bytes"],
+            Some(why.clone()),
+        );
+    }
+    if let Some(why) = &scanned.symbols_missing {
+        note(&["/goroutines/by_creator", "/goroutines/system"], Some(why.clone()));
+    }
+    if let Some(why) = &scanned.wait_reasons_missing {
+        note(&["/goroutines/by_wait_reason"], Some(why.clone()));
+    }
+}

@@ -1,0 +1,107 @@
+//! The target's mappings sorted for the ledger: files, the Go runtime's own tables, everything else. The Go heap's
+//! own address ranges are cut out; they have rows of their own.
+
+use crate::analysis::{MappingKind, MappingRow};
+use crate::goruntime::snapshot::Snapshot;
+use crate::memory::{Addr, Range};
+use crate::target::{Backing, Mapping, Maps};
+
+/// Every mapping that can be resident, outside the heap's address ranges.
+pub fn mapping_rows(maps: &Maps, snapshot: &Snapshot) -> Vec<MappingRow> {
+    let heap = snapshot
+        .pages
+        .as_ref()
+        .map(|pages| pages.in_use.as_slice())
+        .unwrap_or_default();
+    let tables = runtime_tables(snapshot);
+    let mut rows = Vec::new();
+    let mut before: Option<(&Mapping, MappingKind)> = None;
+    for mapping in maps.iter() {
+        let range = mapping.range();
+        let kind = match &mapping.backing {
+            Backing::File { .. } => MappingKind::File,
+            // The zero-filled end of a file's data segment follows it without a gap.
+            Backing::Anonymous { .. } if follows_data(before, range) => MappingKind::File,
+            Backing::Anonymous { .. } if holds_any(&tables, range) => MappingKind::GoMetadata,
+            _ => MappingKind::Other,
+        };
+        before = Some((mapping, kind));
+        if !mapping.read && !mapping.write {
+            continue; // a reservation: nothing of it is resident
+        }
+        rows.extend(outside(range, heap).into_iter().map(|range| MappingRow { range, kind }));
+    }
+    rows
+}
+
+fn follows_data(before: Option<(&Mapping, MappingKind)>, range: Range) -> bool {
+    before.is_some_and(|(mapping, _)| {
+        matches!(mapping.backing, Backing::File { .. }) && mapping.write && mapping.range().end() == range.start
+    })
+}
+
+/// Addresses that lie in memory of the runtime's own, ascending.
+fn runtime_tables(snapshot: &Snapshot) -> Vec<Addr> {
+    let mut tables = Vec::new();
+    tables.extend(
+        snapshot
+            .arenas
+            .iter()
+            .flat_map(|arenas| arenas.metadata.iter().copied()),
+    );
+    for span in snapshot.spans.iter().flat_map(|spans| &spans.live) {
+        tables.extend([span.addr, span.alloc_bits, span.gcmark_bits]);
+    }
+    tables.extend(
+        snapshot
+            .processors
+            .iter()
+            .flat_map(|ps| ps.mcaches().map(|mcache| mcache.addr)),
+    );
+    tables.retain(|addr| !addr.is_nil());
+    tables.sort_unstable();
+    tables.dedup();
+    tables
+}
+
+fn holds_any(sorted: &[Addr], range: Range) -> bool {
+    let first = sorted.partition_point(|addr| *addr < range.start);
+    sorted.get(first).is_some_and(|addr| *addr < range.end())
+}
+
+/// The parts of `range` outside the ascending, disjoint ranges `heap`.
+fn outside(range: Range, heap: &[Range]) -> Vec<Range> {
+    let mut parts = Vec::new();
+    let mut from = range.start;
+    for cut in heap
+        .iter()
+        .filter(|cut| cut.start < range.end() && cut.end() > range.start)
+    {
+        if cut.start > from {
+            parts.push(Range::new(from, cut.start.0 - from.0));
+        }
+        from = from.max(cut.end());
+    }
+    if from < range.end() {
+        parts.push(Range::new(from, range.end().0 - from.0));
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heap_ranges_are_cut_out_of_a_mapping() {
+        let range = |start, len| Range::new(Addr(start), len);
+        let heap = [range(0x2000, 0x1000), range(0x5000, 0x1000)];
+        assert_eq!(
+            outside(range(0x1000, 0x6000), &heap),
+            vec![range(0x1000, 0x1000), range(0x3000, 0x2000), range(0x6000, 0x1000)]
+        );
+        assert_eq!(outside(range(0x2000, 0x1000), &heap), vec![]);
+        assert_eq!(outside(range(0x2800, 0x1000), &heap), vec![range(0x3000, 0x800)]);
+        assert_eq!(outside(range(0x9000, 0x10), &heap), vec![range(0x9000, 0x10)]);
+    }
+}

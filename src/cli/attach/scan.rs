@@ -1,0 +1,350 @@
+//! One scan of a live process, from its PID to the report: identify, locate, capture, decode, analyse.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::assemble::assemble;
+use super::mappings::mapping_rows;
+use crate::analysis::{MappingRow, RssFacts};
+use crate::error::{Error, Result};
+use crate::goruntime::capture::Summary;
+use crate::goruntime::frames::FrameTable;
+use crate::goruntime::locate::Runtime;
+use crate::goruntime::marks::Marks;
+use crate::goruntime::modules::{ExeSymbols, TypeNames, module_tables, wait_reasons};
+use crate::goruntime::snapshot::Snapshot;
+use crate::image::Image;
+use crate::memory::{Memory, Range};
+use crate::model::{
+    self, AttachReport, Confidence, Layout, LayoutSource, Process, RuntimeInstance, Step, Symbols, Tool,
+};
+use crate::target::{Capture, CaptureOptions, LiveProcess, Stop, StopKind};
+
+/// How to scan.
+#[derive(Clone, Copy, Debug)]
+pub struct ScanOptions {
+    /// Whether and how long the target may be stopped.
+    pub capture: CaptureOptions,
+    /// Whether to put the command line into the report.
+    pub with_args: bool,
+}
+
+/// What a scan decoded, before analysis.
+pub struct Scanned {
+    /// The located runtime.
+    pub runtime: Rc<Runtime>,
+    /// The decoded sections.
+    pub snapshot: Snapshot,
+    /// Mark bits, read after the release.
+    pub marks: Option<Marks>,
+    /// Why there are none.
+    pub marks_missing: Option<String>,
+    /// Positions of goroutine creation.
+    pub frames: FrameTable,
+    /// Why there are none.
+    pub symbols_missing: Option<String>,
+    /// Texts of wait reasons.
+    pub wait_reasons: Vec<String>,
+    /// Why there are none.
+    pub wait_reasons_missing: Option<String>,
+}
+
+/// Wall time per step.
+struct Steps<'a> {
+    list: Vec<Step>,
+    since: Instant,
+    progress: &'a mut dyn FnMut(&str),
+}
+
+impl Steps<'_> {
+    fn begin(&mut self, what: &str) {
+        (self.progress)(what);
+    }
+
+    fn end(&mut self, name: &str) {
+        let wall_ns = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.list.push(Step {
+            name: name.to_owned(),
+            wall_ns,
+        });
+        self.since = Instant::now();
+    }
+}
+
+/// Scans process `pid`. `progress` is told what is being done.
+pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> Result<AttachReport> {
+    let begun = Instant::now();
+    let mut steps = Steps {
+        list: Vec::new(),
+        since: begun,
+        progress,
+    };
+
+    steps.begin("opening the process");
+    let process = LiveProcess::open(pid)?;
+    let path = process.info().exe_path.clone();
+    steps.end("open");
+
+    steps.begin("reading the binary");
+    let exe = process
+        .exe()
+        .try_clone()
+        .map_err(|error| Error::io(format!("{}", path.display()), error))?;
+    let image = Image::open(exe, path.clone()).map_err(|error| not_go(error, &path))?;
+    let maps = process.maps()?;
+    let anchor = process.exe_anchor(&maps).ok_or_else(|| Error::Unsupported {
+        what: format!("{} is not mapped in process {pid}", path.display()),
+        remedy: None,
+    })?;
+    let runtime = Rc::new(Runtime::locate(&image, anchor)?);
+    steps.end("binary");
+
+    steps.begin("copying the runtime's structures");
+    let mut planner = || -> Box<dyn crate::memory::Planner> { Box::new(Summary(runtime.clone())) };
+    let capture = process.capture(&mut planner, &options.capture)?;
+    steps.end("capture");
+
+    steps.begin("decoding");
+    let snapshot = Snapshot::decode(&capture.memory, &runtime.layout, &runtime.variant, &runtime.globals);
+    steps.end("decode");
+
+    steps.begin("reading mark bits and residency");
+    let (marks, marks_missing) = read_marks(&process, &runtime, &snapshot);
+    steps.end("marks");
+    let host = HostFacts::read(&process, &snapshot);
+    steps.end("residency");
+
+    let (frames, symbols_missing) = resolve_frames(&capture.memory, &image, &runtime, &snapshot);
+    let (reasons, wait_reasons_missing) = match wait_reasons(&capture.memory, &image, &runtime) {
+        Ok(reasons) => (reasons, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    steps.end("symbols");
+
+    let mut report = head(&process, &image, &runtime, &capture, options);
+    host.fill(&mut report);
+    let scanned = Scanned {
+        runtime: runtime.clone(),
+        snapshot,
+        marks,
+        marks_missing,
+        frames,
+        symbols_missing,
+        wait_reasons: reasons,
+        wait_reasons_missing,
+    };
+    let names = TypeNames::new(&capture.memory, &image, &runtime);
+    let type_name = |span: &crate::goruntime::mspan::Span| names.as_ref().and_then(|names| names.name(span.large_type));
+    assemble(&mut report, &scanned, &host, &type_name);
+    steps.end("analysis");
+
+    report.capture.steps = steps.list;
+    report.capture.wall_ns = u64::try_from(begun.elapsed().as_nanos()).ok();
+    report.tool = tool();
+    Ok(report)
+}
+
+/// Mark bits are read from the running target: they need not be of the stopped moment, only of unchanged spans.
+fn read_marks(process: &LiveProcess, runtime: &Runtime, snapshot: &Snapshot) -> (Option<Marks>, Option<String>) {
+    let (spans, sweepgen) = match (&snapshot.spans, &snapshot.gc) {
+        (Ok(spans), Ok(gc)) => (spans, gc.sweepgen),
+        (Err(error), _) | (_, Err(error)) => return (None, Some(error.to_string())),
+    };
+    let mut failed = None;
+    let mut read = |ranges: &[Range]| -> Box<dyn Memory> {
+        match process.read_running(ranges) {
+            Ok(captured) => Box::new(captured),
+            Err(error) => {
+                failed = Some(error.to_string());
+                Box::new(Nothing)
+            }
+        }
+    };
+    let marks = Marks::read(&mut read, &runtime.layout, &runtime.variant, sweepgen, spans);
+    match failed {
+        None => (Some(marks), None),
+        Some(why) => (None, Some(why)),
+    }
+}
+
+/// Memory of which nothing could be read.
+struct Nothing;
+
+impl Memory for Nothing {
+    fn bytes(&self, addr: crate::memory::Addr, len: usize) -> std::result::Result<&[u8], crate::memory::MemoryError> {
+        let why = crate::memory::Missing::Unreadable;
+        Err(crate::memory::MemoryError {
+            addr,
+            len: len as u64,
+            why,
+        })
+    }
+}
+
+fn resolve_frames(
+    memory: &dyn Memory,
+    image: &Image,
+    runtime: &Runtime,
+    snapshot: &Snapshot,
+) -> (FrameTable, Option<String>) {
+    let Ok(goroutines) = &snapshot.goroutines else {
+        return (FrameTable::default(), None);
+    };
+    let symbols = module_tables(memory, runtime)
+        .map_err(|error| error.to_string())
+        .and_then(|tables| ExeSymbols::new(image, runtime, tables).map_err(|error| error.to_string()));
+    match symbols {
+        Ok(symbols) => (FrameTable::resolve(goroutines, &symbols), None),
+        Err(why) => (FrameTable::default(), Some(why)),
+    }
+}
+
+/// A file that is no ELF program at all is, for the user, not a Go program.
+fn not_go(error: Error, _path: &std::path::Path) -> Error {
+    error
+}
+
+/// The parts of the report that say what was scanned and how.
+fn head(
+    process: &LiveProcess,
+    image: &Image,
+    runtime: &Runtime,
+    capture: &Capture,
+    options: &ScanOptions,
+) -> AttachReport {
+    let info = process.info();
+    let build = image.build.as_ref();
+    let mut report = AttachReport::new();
+    report.captured_at = humantime::format_rfc3339_millis(capture.at_realtime).to_string();
+    report.captured_monotonic_ns = Some(capture.at_monotonic_ns);
+    report.process = Process {
+        pid: info.pid.max(0) as u64,
+        ns_pid: u64::try_from(info.ns_pid).ok(),
+        pid_ns: info.pid_ns,
+        start_ticks: Some(info.start_ticks),
+        started_at: Some(humantime::format_rfc3339_millis(info.started_at).to_string()),
+        uptime_ns: uptime(info.started_at, capture.at_realtime),
+        exe: Some(display(&info.exe_path)),
+        build_id: image.elf.go_build_id.clone(),
+        go_version: build.map(|build| build.go_version.clone()),
+        goarch: Some(image.elf.arch.goarch().to_owned()),
+        main_module: build.and_then(|build| build.main_module.clone().or_else(|| build.main_package.clone())),
+        experiments: build.map(|build| build.experiments.clone()).unwrap_or_default(),
+        threads: Some(capture.threads.max(info.threads) as u64),
+        runtime: Some(RuntimeInstance {
+            index: 0,
+            count: 1,
+            module: Some(display(&info.exe_path)),
+        }),
+        args: options.with_args.then(|| arguments(process)).flatten(),
+        ..Process::default()
+    };
+    let stop = match capture.stop {
+        StopKind::Paused => model::Stop::Paused,
+        StopKind::Frozen => model::Stop::Frozen,
+        StopKind::None => model::Stop::None,
+    };
+    report.capture = model::Capture {
+        stop,
+        pause_ns: u64::try_from(capture.pause.as_nanos()).ok(),
+        bytes_read: Some(capture.bytes_read),
+        threads_stopped: Some(if stop == model::Stop::Paused {
+            capture.threads as u64
+        } else {
+            0
+        }),
+        incomplete: capture.complete.as_ref().err().map(|why| why.to_string()),
+        layout: Some(Layout {
+            source: LayoutSource::Dwarf,
+            release: build.map(|build| build.go_version.clone()),
+            confidence: Confidence::High,
+        }),
+        symbols: Some(Symbols::Dwarf),
+        ..model::Capture::default()
+    };
+    let warnings = runtime.warnings.iter().chain(&image.warnings).chain(&capture.warnings);
+    report.warnings = warnings
+        .map(|message| model::Warning {
+            section: "capture".into(),
+            message: message.clone(),
+        })
+        .collect();
+    for (request, why) in capture.missing.iter().take(MISSING_SHOWN) {
+        let (what, range) = (request.what, request.range);
+        let message = format!("{what} at {} ({} bytes): {why}", range.start, range.len);
+        report.warnings.push(model::Warning {
+            section: "capture".into(),
+            message,
+        });
+    }
+    report
+}
+
+/// Unmet requests listed one by one.
+const MISSING_SHOWN: usize = 5;
+
+fn display(path: &std::path::Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn uptime(started: SystemTime, now: SystemTime) -> Option<u64> {
+    u64::try_from(now.duration_since(started).unwrap_or(Duration::ZERO).as_nanos()).ok()
+}
+
+fn arguments(process: &LiveProcess) -> Option<Vec<String>> {
+    let words = process.command_line().ok()?;
+    Some(words.iter().map(|word| word.to_string_lossy().into_owned()).collect())
+}
+
+fn tool() -> Tool {
+    use nix::sys::resource::{UsageWho, getrusage};
+    let peak = getrusage(UsageWho::RUSAGE_SELF)
+        .ok()
+        .and_then(|usage| u64::try_from(usage.max_rss()).ok());
+    Tool {
+        name: env!("CARGO_PKG_NAME").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        peak_rss_bytes: peak.map(|kib| kib * 1024),
+    }
+}
+
+/// The host's side: residency, mappings, limits.
+pub struct HostFacts {
+    /// Which pages are resident.
+    pub residency: Option<Residency>,
+    /// Mappings outside the heap.
+    pub mappings: Vec<MappingRow>,
+    /// Resident set sizes.
+    pub rss: RssFacts,
+}
+/// placeholder
+pub struct Residency;
+impl Residency {
+    /// placeholder
+    pub fn resident_bytes(&self, _range: Range) -> u64 {
+        0
+    }
+}
+
+impl HostFacts {
+    fn read(process: &LiveProcess, snapshot: &Snapshot) -> HostFacts {
+        HostFacts {
+            residency: None,
+            mappings: process
+                .maps()
+                .map(|maps| mapping_rows(&maps, snapshot))
+                .unwrap_or_default(),
+            rss: RssFacts::default(),
+        }
+    }
+
+    fn fill(&self, _report: &mut AttachReport) {}
+}
+
+/// Stops for at most `max`.
+pub fn pause(max: Duration) -> CaptureOptions {
+    CaptureOptions {
+        stop: Stop::Pause { max },
+        byte_budget: crate::target::capture::DEFAULT_BYTE_BUDGET,
+    }
+}
