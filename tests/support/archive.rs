@@ -72,7 +72,11 @@ fn write(goroot: &Path, inner: &str, content: &mut impl Read) -> Result<()> {
     }
     let executable = inner.starts_with("bin/") || inner.starts_with("pkg/tool/");
     let mode = if executable { 0o755 } else { 0o644 };
-    let mut out = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&path)?;
+    let mut out = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&path)?;
     io::copy(content, &mut out).with_context(|| format!("cannot write {}", path.display()))?;
     out.set_permissions(fs::Permissions::from_mode(mode))?;
     Ok(())

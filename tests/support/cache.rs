@@ -16,8 +16,12 @@ pub fn root() -> Result<PathBuf> {
         Some(dir) => PathBuf::from(dir),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/.cache"),
     };
-    fs::create_dir_all(&root)
-        .with_context(|| format!("cannot create the fixture cache {}; {VARIABLE} moves it", root.display()))?;
+    fs::create_dir_all(&root).with_context(|| {
+        format!(
+            "cannot create the fixture cache {}; {VARIABLE} moves it",
+            root.display()
+        )
+    })?;
     Ok(root.canonicalize()?)
 }
 
@@ -37,7 +41,8 @@ pub fn entry(area: &str, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> 
     }
     let lock_path = dir("locks")?.join(format!("{area}-{name}"));
     let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
-    lock.lock().with_context(|| format!("cannot lock {}", lock_path.display()))?;
+    lock.lock()
+        .with_context(|| format!("cannot lock {}", lock_path.display()))?;
     if path.is_dir() {
         return Ok(path);
     }

@@ -22,8 +22,11 @@ pub struct Pinned {
     pub sha256: &'static str,
 }
 
-const BUNDLES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+const BUNDLES: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
 
 const ATTEMPTS: u32 = 3;
 
@@ -92,7 +95,10 @@ fn agent() -> Agent {
 
 fn bundle() -> Option<Vec<u8>> {
     let named = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
-    named.into_iter().chain(BUNDLES.map(PathBuf::from)).find_map(|path| fs::read(path).ok())
+    named
+        .into_iter()
+        .chain(BUNDLES.map(PathBuf::from))
+        .find_map(|path| fs::read(path).ok())
 }
 
 /// Bytes as lower-case hex.

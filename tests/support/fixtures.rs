@@ -100,7 +100,11 @@ pub fn matrix() -> Vec<Target> {
         for build in Build::MATRIX {
             targets.extend(PROGRAMS.map(|name| Target { name, version, build }));
         }
-        targets.push(Target { name: DEMO, version, build: Build::Exe });
+        targets.push(Target {
+            name: DEMO,
+            version,
+            build: Build::Exe,
+        });
     }
     targets
 }
@@ -125,7 +129,9 @@ pub fn try_fixture(name: &str, version: GoVersion, build: Build) -> Result<PathB
 /// `done` hears of each as it is finished.
 pub fn build_all(targets: &[Target], done: impl Fn(&Target, &Path) + Sync) -> Result<Vec<(Target, PathBuf)>> {
     // One version at a time on each processor: its targets share the packages they compile.
-    let versions: Vec<_> = all_versions().filter(|v| targets.iter().any(|t| t.version == *v)).collect();
+    let versions: Vec<_> = all_versions()
+        .filter(|v| targets.iter().any(|t| t.version == *v))
+        .collect();
     let queue = Mutex::new(versions.into_iter());
     let work = || -> Result<Vec<(Target, PathBuf)>> {
         let mut built = Vec::new();
@@ -230,7 +236,11 @@ fn compile(name: &str, version: GoVersion, build: Build, output: &Path) -> Resul
         .output()
         .with_context(|| format!("cannot run {}/bin/go", goroot.display()))?;
     if !out.status.success() {
-        bail!("go build failed ({}):\n{}", out.status, String::from_utf8_lossy(&out.stderr));
+        bail!(
+            "go build failed ({}):\n{}",
+            out.status,
+            String::from_utf8_lossy(&out.stderr)
+        );
     }
     Ok(())
 }

@@ -37,7 +37,10 @@ impl Running {
             command.env_remove(name);
         }
         command.envs(env.iter().copied());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let what = program.display().to_string();
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot start {what}: {e}"));
         let (stdout, mut errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
@@ -55,7 +58,13 @@ impl Running {
             String::from_utf8_lossy(&text).into_owned()
         });
         let stdin = child.stdin.take();
-        let mut running = Self { child, stdin, lines, stderr: Some(stderr), what };
+        let mut running = Self {
+            child,
+            stdin,
+            lines,
+            stderr: Some(stderr),
+            what,
+        };
         let first = running.line("be ready");
         if first != format!("ready {}", running.pid()) {
             running.fail(&format!("said {first:?} instead of ready and its pid"));
@@ -82,7 +91,7 @@ impl Running {
         }
     }
 
-    /// Sends a command that ends in silence ([`Running::send`] for those that must not fail to settle).
+    /// Sends a command after which the program must be settled.
     pub fn settle(&mut self, command: &str) -> Value {
         let answer = self.send(command);
         if answer.get("quiet") != Some(&Value::Bool(true)) {
@@ -94,6 +103,23 @@ impl Running {
     /// The program's own account of itself.
     pub fn stats(&mut self) -> Stats {
         Stats(self.send("stats"))
+    }
+
+    /// Runs `scan` with the process id between two accounts of a settled program and returns the account with the
+    /// result. If the two accounts differ, the runtime did move in between (a goroutine's stack grew, the two-minute GC
+    /// was due) and the scan is repeated. Taking an account flushes the mcaches; to scan unflushed ones, call
+    /// [`Running::stats`] after the scan only.
+    pub fn undisturbed<T>(&mut self, mut scan: impl FnMut(u32) -> T) -> (Stats, T) {
+        let mut before = self.stats();
+        for _ in 0..5 {
+            let result = scan(self.pid());
+            let after = self.stats();
+            if before.memstats() == after.memstats() && before.goroutines() == after.goroutines() {
+                return (after, result);
+            }
+            before = after;
+        }
+        self.fail("does not stay as it is from one account to the next")
     }
 
     /// Closes its stdin.
@@ -157,7 +183,9 @@ pub struct Group {
 impl Stats {
     /// A scalar field of `runtime.MemStats`.
     pub fn mem(&self, field: &str) -> u64 {
-        self.0["memstats"][field].as_u64().unwrap_or_else(|| panic!("no MemStats.{field} in the answer"))
+        self.0["memstats"][field]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no MemStats.{field} in the answer"))
     }
 
     /// All of `runtime.MemStats`.

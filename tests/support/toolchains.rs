@@ -38,7 +38,10 @@ enum Source {
 
 macro_rules! pinned {
     ($url:expr, $sha256:literal) => {
-        Pinned { url: $url, sha256: $sha256 }
+        Pinned {
+            url: $url,
+            sha256: $sha256,
+        }
     };
 }
 
@@ -50,7 +53,11 @@ macro_rules! proxy {
             release: $release,
             source: Source::Proxy {
                 zip: pinned!(
-                    concat!("https://proxy.golang.org/golang.org/toolchain/@v/v0.0.1-go", $release, ".linux-amd64.zip"),
+                    concat!(
+                        "https://proxy.golang.org/golang.org/toolchain/@v/v0.0.1-go",
+                        $release,
+                        ".linux-amd64.zip"
+                    ),
                     $zip
                 ),
                 wheel: pinned!(
@@ -83,25 +90,42 @@ static TOOLCHAINS: [Toolchain; 8] = [
             ],
         },
     },
-    proxy!(V1_21, 21, "1.21.13", "f3568bbc73073440d4e7e2093e37ccc84d1d852454c7bf5e044e809179ea7ab7",
-        "1e/4c/377804cac8090e9590946c75ccdfe855012048a95050e8e92c1ad56b326f", "c761e623055819e4eea2416afd1214864ba8576561939b0907ba28bfb373e3e3"),
-    proxy!(V1_22, 22, "1.22.10", "3c402d37c5dd4908893dc14d3d410e87d7b068ed2bce175f214855863806cc89",
-        "f3/17/ffa05ca27e09f69c4bff77cfa4627178f5ce52dde203334c70ad098ce5bd", "aac54542c16fdcc431714e140704495a74a85e46d181b564cb46afa44f2330e2"),
-    proxy!(V1_23, 23, "1.23.9", "95d59dc0dad555b3ab6083fc4713bb3f6c57ff6a1a3d457e9e9a5149bfd01393",
-        "e9/ac/4f7cb90b76067ca40ccbe3258b78fcd277912d70d22c47f396bc69f5e138", "5c2a69afa2f4d26ef871c55d87ce177afd9abba4d0ea2359d1ad0e413e21070e"),
-    proxy!(V1_24, 24, "1.24.11", "8a9685c09d449928863152512648530dafde05e7d41fcbb21baba3a852e84ef4",
-        "c0/53/86bbad134a1140b2a3a2e660ec1d04e6c7bfadde1c440306f51f5ad50d8f", "2ab7f2d63a1a9c39e8981af733077911b882482ac5a5f38d5bc4c7c3e1ddddd2"),
-    proxy!(V1_25, 25, "1.25.5", "8cea6783dab64d68b38f5b81ecd38d45155a3c06638991acc6af19e0fca80edb",
-        "a3/bc/509a9635bbb00d3e2242d00934b3d87725dbcc23ec910f757931b1219c10", "5eea472c626eb8ea902c4cbad0edf2b3e09e80d03357f166867ea81e8e049c06"),
-    proxy!(V1_26, 26, "1.26.6", "6347bdd1fdc7c659d955d8034cd82ec23a5b776bf48b9dfc3a75088d2dacfe0e",
-        "ee/b2/06d81a6c43521c6f83d4244d9717f95dc524a81ec5820974304f47ea1202", "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff"),
-    proxy!(V1_27, 27, "1.27.3", "af4c06478303fdd1bfb335fab86c7ccb9b12e529044a946a16a1c4bcc779f8d7",
-        "ed/d1/27aff47dacff1e8aff82a84a90ea61e56dc268117cad0a482cfb476f99af", "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d"),
+    proxy!(V1_21, 21, "1.21.13",
+        "f3568bbc73073440d4e7e2093e37ccc84d1d852454c7bf5e044e809179ea7ab7",
+        "1e/4c/377804cac8090e9590946c75ccdfe855012048a95050e8e92c1ad56b326f",
+        "c761e623055819e4eea2416afd1214864ba8576561939b0907ba28bfb373e3e3"),
+    proxy!(V1_22, 22, "1.22.10",
+        "3c402d37c5dd4908893dc14d3d410e87d7b068ed2bce175f214855863806cc89",
+        "f3/17/ffa05ca27e09f69c4bff77cfa4627178f5ce52dde203334c70ad098ce5bd",
+        "aac54542c16fdcc431714e140704495a74a85e46d181b564cb46afa44f2330e2"),
+    proxy!(V1_23, 23, "1.23.9",
+        "95d59dc0dad555b3ab6083fc4713bb3f6c57ff6a1a3d457e9e9a5149bfd01393",
+        "e9/ac/4f7cb90b76067ca40ccbe3258b78fcd277912d70d22c47f396bc69f5e138",
+        "5c2a69afa2f4d26ef871c55d87ce177afd9abba4d0ea2359d1ad0e413e21070e"),
+    proxy!(V1_24, 24, "1.24.11",
+        "8a9685c09d449928863152512648530dafde05e7d41fcbb21baba3a852e84ef4",
+        "c0/53/86bbad134a1140b2a3a2e660ec1d04e6c7bfadde1c440306f51f5ad50d8f",
+        "2ab7f2d63a1a9c39e8981af733077911b882482ac5a5f38d5bc4c7c3e1ddddd2"),
+    proxy!(V1_25, 25, "1.25.5",
+        "8cea6783dab64d68b38f5b81ecd38d45155a3c06638991acc6af19e0fca80edb",
+        "a3/bc/509a9635bbb00d3e2242d00934b3d87725dbcc23ec910f757931b1219c10",
+        "5eea472c626eb8ea902c4cbad0edf2b3e09e80d03357f166867ea81e8e049c06"),
+    proxy!(V1_26, 26, "1.26.6",
+        "6347bdd1fdc7c659d955d8034cd82ec23a5b776bf48b9dfc3a75088d2dacfe0e",
+        "ee/b2/06d81a6c43521c6f83d4244d9717f95dc524a81ec5820974304f47ea1202",
+        "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff"),
+    proxy!(V1_27, 27, "1.27.3",
+        "af4c06478303fdd1bfb335fab86c7ccb9b12e529044a946a16a1c4bcc779f8d7",
+        "ed/d1/27aff47dacff1e8aff82a84a90ea61e56dc268117cad0a482cfb476f99af",
+        "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d"),
 ];
 
 impl GoVersion {
     fn toolchain(self) -> &'static Toolchain {
-        TOOLCHAINS.iter().find(|t| t.version == self).expect("every version is in the table")
+        TOOLCHAINS
+            .iter()
+            .find(|t| t.version == self)
+            .expect("every version is in the table")
     }
 
     /// The minor version: 24 for 1.24.
@@ -139,10 +163,12 @@ impl FromStr for GoVersion {
 
     fn from_str(s: &str) -> Result<Self> {
         let s = s.strip_prefix("go").unwrap_or(s);
-        all_versions().find(|v| s == v.to_string() || s == v.release()).ok_or_else(|| {
-            let known: Vec<_> = all_versions().map(|v| v.to_string()).collect();
-            anyhow!("Go version {s:?} is not one of {}", known.join(", "))
-        })
+        all_versions()
+            .find(|v| s == v.to_string() || s == v.release())
+            .ok_or_else(|| {
+                let known: Vec<_> = all_versions().map(|v| v.to_string()).collect();
+                anyhow!("Go version {s:?} is not one of {}", known.join(", "))
+            })
     }
 }
 
@@ -166,7 +192,11 @@ fn fetch(toolchain: &Toolchain, dir: &Path) -> Result<()> {
         }
         Source::Proxy { zip, wheel } => {
             let (file, prefix, url) = match download(*zip) {
-                Ok(file) => (file, format!("golang.org/toolchain@v0.0.1-go{release}.linux-amd64/"), zip.url),
+                Ok(file) => (
+                    file,
+                    format!("golang.org/toolchain@v0.0.1-go{release}.linux-amd64/"),
+                    zip.url,
+                ),
                 Err(first) => {
                     let file = download(*wheel).with_context(|| format!("and before that: {first:#}"))?;
                     (file, "go/".to_owned(), wheel.url)
