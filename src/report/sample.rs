@@ -26,7 +26,10 @@ pub fn small_healthy() -> AttachReport {
     report.host.thp = None;
     report.capture.pause_ns = Some(412_000);
     report.capture.wall_ns = Some(9_300_000);
-    report.verdict = Some(verdict(Severity::Info, "Nothing stands out: 252 KiB of 6.8 MiB RSS is idle Go heap."));
+    report.verdict = Some(verdict(
+        Severity::Info,
+        "Nothing stands out: 252 KiB of 6.8 MiB RSS is idle Go heap.",
+    ));
     report.ledger = ledger(
         &[
             (LedgerId::HeapMarked, 212 * KIB, 212 * KIB),
@@ -54,10 +57,17 @@ pub fn small_healthy() -> AttachReport {
         mcentral_free_bytes: Some(56 * KIB),
         free_stack_bytes: Some(32 * KIB),
         returnable_now_bytes: Some(52 * KIB),
-        returnable_after_gc: Some(ByteBounds { at_least_bytes: 252 * KIB, at_most_bytes: Some(300 * KIB) }),
+        returnable_after_gc: Some(ByteBounds {
+            at_least_bytes: 252 * KIB,
+            at_most_bytes: Some(300 * KIB),
+        }),
     };
     report.size_classes = Some(vec![class(2, 16, true, 3, 480, 0), class(8, 96, false, 2, 100, 0)]);
-    report.large_objects = LargeObjects { spans: Some(0), bytes: Some(0), top: Some(Vec::new()) };
+    report.large_objects = LargeObjects {
+        spans: Some(0),
+        bytes: Some(0),
+        top: Some(Vec::new()),
+    };
     report.processors = Some(vec![processor(0, PStatus::Running), processor(1, PStatus::Idle)]);
     report.idle_count = Some(1);
     report.retired_count = Some(0);
@@ -74,10 +84,25 @@ pub fn small_healthy() -> AttachReport {
         user: Some(2),
         system: Some(5),
         by_status: Some([("waiting".to_owned(), 6), ("running".to_owned(), 1)].into()),
-        by_wait_reason: Some(vec![ByWaitReason { reason: "sleep".into(), count: 1, oldest_wait_ns: None }]),
+        by_wait_reason: Some(vec![ByWaitReason {
+            reason: "sleep".into(),
+            count: 1,
+            oldest_wait_ns: None,
+        }]),
         by_creator: Some(Vec::new()),
-        groups: Some(vec![group(1, "sleep", "runtime.main", "/usr/local/go/src/runtime/proc.go", 152, None)]),
-        age_histogram: Some(AgeHistogram { edges_ns: vec![0], counts: vec![0], unstamped: Some(6) }),
+        groups: Some(vec![group(
+            1,
+            "sleep",
+            "runtime.main",
+            "/usr/local/go/src/runtime/proc.go",
+            152,
+            None,
+        )]),
+        age_histogram: Some(AgeHistogram {
+            edges_ns: vec![0],
+            counts: vec![0],
+            unstamped: Some(6),
+        }),
     };
     report.gc = gc();
     report.gc.cycles = Some(0);
@@ -93,7 +118,13 @@ pub fn small_healthy() -> AttachReport {
 pub fn large_sick() -> AttachReport {
     let mut report = head(21734, "/srv/bin/hub", 76 * 3600 * SECOND, 14, 8);
     report.process.main_module = Some("github.com/acme/hub".into());
-    report.capture.checks.push(check("mcentral and mcache spans = spans in use", 33_120, 33_117, 2, false));
+    report.capture.checks.push(check(
+        "mcentral and mcache spans = spans in use",
+        33_120,
+        33_117,
+        2,
+        false,
+    ));
     report.verdict = Some(verdict(
         Severity::Critical,
         "1.90 GiB of the 3.10 GiB RSS is idle Go heap that the runtime has kept; 1.60 GiB of it could be returned at \
@@ -137,12 +168,34 @@ pub fn large_sick() -> AttachReport {
         mcentral_free_bytes: Some(241_640_000),
         free_stack_bytes: Some(25 * MIB),
         returnable_now_bytes: Some(1_717_986_918),
-        returnable_after_gc: Some(ByteBounds { at_least_bytes: 1_750_000_000, at_most_bytes: Some(2_200_000_000) }),
+        returnable_after_gc: Some(ByteBounds {
+            at_least_bytes: 1_750_000_000,
+            at_most_bytes: Some(2_200_000_000),
+        }),
     };
-    report.grades.push(Graded { pointer: "/idle/returnable_after_gc".into(), grade: Grade::Estimated });
+    report.grades.push(Graded {
+        pointer: "/idle/returnable_after_gc".into(),
+        grade: Grade::Estimated,
+    });
     let mut classes = vec![class(5, 64, false, 26_412, 473_000, 51_000)];
-    for (number, object_bytes) in [(1, 8), (2, 16), (3, 24), (9, 112), (14, 224), (22, 512), (40, 4_096), (55, 16_384)] {
-        classes.push(class(number, object_bytes, number % 2 == 1, 120 * number, 900 * number, number));
+    for (number, object_bytes) in [
+        (1, 8),
+        (2, 16),
+        (3, 24),
+        (9, 112),
+        (14, 224),
+        (22, 512),
+        (40, 4_096),
+        (55, 16_384),
+    ] {
+        classes.push(class(
+            number,
+            object_bytes,
+            number % 2 == 1,
+            120 * number,
+            900 * number,
+            number,
+        ));
     }
     for number in 56..68 {
         classes.push(class(number, 18_432, true, 2, 1, 0));
@@ -152,12 +205,20 @@ pub fn large_sick() -> AttachReport {
         spans: Some(1_204),
         bytes: Some(325_000_000),
         top: Some(vec![
-            large(0xc012400000, 64 * MIB, Some("github.com/acme/hub/internal/store.segment[go.shape.string]")),
+            large(
+                0xc012400000,
+                64 * MIB,
+                Some("github.com/acme/hub/internal/store.segment[go.shape.string]"),
+            ),
             large(0xc016400000, 32 * MIB, None),
             large(0xc018400000, 9 * MIB, Some("uint8")),
         ]),
     };
-    report.processors = Some((0..8).map(|id| processor(id, if id < 3 { PStatus::Running } else { PStatus::Idle })).collect());
+    report.processors = Some(
+        (0..8)
+            .map(|id| processor(id, if id < 3 { PStatus::Running } else { PStatus::Idle }))
+            .collect(),
+    );
     report.idle_count = Some(5);
     report.retired_count = Some(2);
     report.free_mcaches = Some(2);
@@ -172,10 +233,25 @@ pub fn large_sick() -> AttachReport {
         total: Some(41_902),
         user: Some(41_884),
         system: Some(18),
-        by_status: Some([("waiting".to_owned(), 41_889), ("running".to_owned(), 3), ("syscall".to_owned(), 10)].into()),
+        by_status: Some(
+            [
+                ("waiting".to_owned(), 41_889),
+                ("running".to_owned(), 3),
+                ("syscall".to_owned(), 10),
+            ]
+            .into(),
+        ),
         by_wait_reason: Some(vec![
-            ByWaitReason { reason: "chan receive".into(), count: 41_180, oldest_wait_ns: Some(7_860 * SECOND) },
-            ByWaitReason { reason: "IO wait".into(), count: 512, oldest_wait_ns: Some(190 * SECOND) },
+            ByWaitReason {
+                reason: "chan receive".into(),
+                count: 41_180,
+                oldest_wait_ns: Some(7_860 * SECOND),
+            },
+            ByWaitReason {
+                reason: "IO wait".into(),
+                count: 512,
+                oldest_wait_ns: Some(190 * SECOND),
+            },
         ]),
         by_creator: Some(vec![ByCreator {
             function: Some("github.com/acme/hub/internal/feed.(*Hub).Subscribe".into()),
@@ -192,7 +268,14 @@ pub fn large_sick() -> AttachReport {
                 88,
                 Some(7_860 * SECOND),
             ),
-            group(512, "IO wait", "net/http.(*Server).Serve", "/usr/local/go/src/net/http/server.go", 3454, Some(190 * SECOND)),
+            group(
+                512,
+                "IO wait",
+                "net/http.(*Server).Serve",
+                "/usr/local/go/src/net/http/server.go",
+                3454,
+                Some(190 * SECOND),
+            ),
             group(
                 120,
                 "sync.WaitGroup.Wait (durable)",
@@ -201,7 +284,11 @@ pub fn large_sick() -> AttachReport {
                 1204,
                 None,
             ),
-            GoroutineGroup { status: "syscall".into(), count: 10, ..GoroutineGroup::default() },
+            GoroutineGroup {
+                status: "syscall".into(),
+                count: 10,
+                ..GoroutineGroup::default()
+            },
         ]),
         age_histogram: Some(AgeHistogram {
             edges_ns: vec![0, 60 * SECOND, 600 * SECOND, 3_600 * SECOND],
@@ -226,8 +313,14 @@ pub fn large_sick() -> AttachReport {
             "HeapIdle - HeapReleased is 1.90 GiB, all of it resident. The background scavenger aims at 1.76 GiB of \
              retained heap and sleeps below that.",
             &[
-                (When::Now, "POST to the service's own debug.FreeOSMemory hook, if it has one"),
-                (When::NextDeploy, "GOMEMLIMIT=3GiB, which leaves 25 % of the cgroup's limit to everything else"),
+                (
+                    When::Now,
+                    "POST to the service's own debug.FreeOSMemory hook, if it has one",
+                ),
+                (
+                    When::NextDeploy,
+                    "GOMEMLIMIT=3GiB, which leaves 25 % of the cgroup's limit to everything else",
+                ),
             ],
         ),
         finding(
@@ -235,11 +328,16 @@ pub fn large_sick() -> AttachReport {
             Severity::Warning,
             "177 MiB of free slots sit in 26,412 spans of 64 B objects that are 14 % full",
             "",
-            &[(When::NextDeploy, "let long-lived and short-lived objects of this size differ in size or in time")],
+            &[(
+                When::NextDeploy,
+                "let long-lived and short-lived objects of this size differ in size or in time",
+            )],
         ),
     ];
-    report.warnings =
-        vec![Warning { section: "capture".into(), message: "the tool shares the target's cgroup".into() }];
+    report.warnings = vec![Warning {
+        section: "capture".into(),
+        message: "the tool shares the target's cgroup".into(),
+    }];
     report
 }
 
@@ -247,7 +345,11 @@ pub fn large_sick() -> AttachReport {
 pub fn unavailable() -> AttachReport {
     let mut report = AttachReport::new();
     report.captured_at = "2026-01-02T03:04:05.678Z".into();
-    report.tool = Tool { name: "gomemscan".into(), version: "0.1.0".into(), peak_rss_bytes: None };
+    report.tool = Tool {
+        name: "gomemscan".into(),
+        version: "0.1.0".into(),
+        peak_rss_bytes: None,
+    };
     report.process.pid = 7;
     report.capture.incomplete = Some("the pause budget of 500 ms was spent".into());
     let no_layout = "no layout for a stripped go1.99 on riscv64";
@@ -255,7 +357,10 @@ pub fn unavailable() -> AttachReport {
         ("/process/exe", "/proc/7/exe: permission denied"),
         ("/process/go_version", "/proc/7/exe: permission denied"),
         ("/capture/layout", no_layout),
-        ("/ledger", "/proc/7/pagemap: permission denied; it needs CAP_SYS_PTRACE in the user namespace of the target"),
+        (
+            "/ledger",
+            "/proc/7/pagemap: permission denied; it needs CAP_SYS_PTRACE in the user namespace of the target",
+        ),
         ("/verdict", "the heap could not be read"),
         ("/memstats", no_layout),
         ("/idle", no_layout),
@@ -267,7 +372,10 @@ pub fn unavailable() -> AttachReport {
         ("/gc", no_layout),
         ("/cgroup", "/proc/7/cgroup: permission denied"),
     ] {
-        report.unavailable.push(Unavailable { pointer: pointer.into(), reason: reason.into() });
+        report.unavailable.push(Unavailable {
+            pointer: pointer.into(),
+            reason: reason.into(),
+        });
     }
     report
 }
@@ -285,8 +393,14 @@ pub fn hostile() -> AttachReport {
     report.goroutines.by_status = Some([(evil.to_owned(), 1)].into());
     report.large_objects.top = Some(vec![large(1, 1, Some(evil))]);
     report.capture.checks = vec![check(evil, 1, 2, 0, false)];
-    report.warnings = vec![Warning { section: evil.into(), message: evil.into() }];
-    report.unavailable = vec![Unavailable { pointer: format!("/idle/{evil}"), reason: evil.into() }];
+    report.warnings = vec![Warning {
+        section: evil.into(),
+        message: evil.into(),
+    }];
+    report.unavailable = vec![Unavailable {
+        pointer: format!("/idle/{evil}"),
+        reason: evil.into(),
+    }];
     report
 }
 
@@ -329,7 +443,11 @@ fn head(pid: u64, exe: &str, uptime_ns: u64, threads: u64, gomaxprocs: u64) -> A
     let mut report = AttachReport::new();
     report.captured_at = "2026-01-02T03:04:05.678Z".into();
     report.captured_monotonic_ns = Some(900_000 * SECOND);
-    report.tool = Tool { name: "gomemscan".into(), version: "0.1.0".into(), peak_rss_bytes: Some(19 * MIB) };
+    report.tool = Tool {
+        name: "gomemscan".into(),
+        version: "0.1.0".into(),
+        peak_rss_bytes: Some(19 * MIB),
+    };
     report.host = Host {
         name: Some("node-7".into()),
         boot_id: Some("6f8c0f3e-0d5b-4b0c-9a55-3c1f0a6b7d10".into()),
@@ -359,7 +477,11 @@ fn head(pid: u64, exe: &str, uptime_ns: u64, threads: u64, gomaxprocs: u64) -> A
         threads: Some(threads),
         gomaxprocs: Some(gomaxprocs),
         cgroup_path: Some("/kubepods.slice".into()),
-        runtime: Some(RuntimeInstance { index: 0, count: 1, module: Some(exe.into()) }),
+        runtime: Some(RuntimeInstance {
+            index: 0,
+            count: 1,
+            module: Some(exe.into()),
+        }),
         args: None,
     };
     report.capture = Capture {
@@ -382,7 +504,16 @@ fn head(pid: u64, exe: &str, uptime_ns: u64, threads: u64, gomaxprocs: u64) -> A
             check("spans in use = heapInUse", 1_098_907_648, 1_098_907_648, 65_536, true),
             check("free pages = heapFree", 249_037, 249_040, 4, true),
         ],
-        steps: vec![Step { name: "read DWARF".into(), wall_ns: 21_000_000 }, Step { name: "decode".into(), wall_ns: 8_000_000 }],
+        steps: vec![
+            Step {
+                name: "read DWARF".into(),
+                wall_ns: 21_000_000,
+            },
+            Step {
+                name: "decode".into(),
+                wall_ns: 8_000_000,
+            },
+        ],
     };
     report
 }
@@ -428,7 +559,11 @@ fn class(class: u64, object_bytes: u64, noscan: bool, spans: u64, objects: u64, 
 }
 
 fn large(address: u64, bytes: u64, type_name: Option<&str>) -> LargeObject {
-    LargeObject { address: HexAddr(address), bytes, type_name: type_name.map(str::to_owned) }
+    LargeObject {
+        address: HexAddr(address),
+        bytes,
+        type_name: type_name.map(str::to_owned),
+    }
 }
 
 fn processor(id: u64, status: PStatus) -> Processor {
@@ -467,11 +602,22 @@ fn group(count: u64, reason: &str, function: &str, file: &str, line: u64, wait: 
 
 fn check(name: &str, expected: u64, actual: u64, tolerance: u64, ok: bool) -> Check {
     let difference = i64::try_from(i128::from(actual) - i128::from(expected)).unwrap_or(i64::MIN);
-    Check { name: name.into(), unit: "count".into(), expected, actual, difference, tolerance, ok }
+    Check {
+        name: name.into(),
+        unit: "count".into(),
+        expected,
+        actual,
+        difference,
+        tolerance,
+        ok,
+    }
 }
 
 fn verdict(severity: Severity, text: &str) -> Verdict {
-    Verdict { severity, text: text.into() }
+    Verdict {
+        severity,
+        text: text.into(),
+    }
 }
 
 fn finding(id: &str, severity: Severity, title: &str, detail: &str, advice: &[(When, &str)]) -> Finding {
@@ -481,8 +627,17 @@ fn finding(id: &str, severity: Severity, title: &str, detail: &str, advice: &[(W
         title: title.into(),
         detail: detail.into(),
         bytes: Some(GIB),
-        evidence: vec!["/idle/unreturned_resident_bytes".into(), "/gc/scavenger/gc_percent_goal_bytes".into()],
-        advice: advice.iter().map(|(when, text)| Advice { text: (*text).into(), when: *when }).collect(),
+        evidence: vec![
+            "/idle/unreturned_resident_bytes".into(),
+            "/gc/scavenger/gc_percent_goal_bytes".into(),
+        ],
+        advice: advice
+            .iter()
+            .map(|(when, text)| Advice {
+                text: (*text).into(),
+                when: *when,
+            })
+            .collect(),
     }
 }
 
@@ -501,7 +656,11 @@ fn gc() -> Gc {
         cycles: Some(1_204),
         sweep_done: Some(true),
         pauses_ns: Some(vec![100_000, 1_300_000]),
-        pause_summary: Some(PauseSummary { count: 256, p50_ns: 100_000, max_ns: 1_300_000 }),
+        pause_summary: Some(PauseSummary {
+            count: 256,
+            p50_ns: 100_000,
+            max_ns: 1_300_000,
+        }),
         cpu_fraction_since_start: Some(0.008),
         scavenger: Some(Scavenger {
             gc_percent_goal_bytes: Some(1_889_785_610),

@@ -3,8 +3,7 @@
 use super::grid::{Cell, Column, Grid};
 use super::page::{Page, faint};
 use super::text::Shorten;
-use crate::report::model::{ByteBounds, Idle};
-use crate::units;
+use crate::report::model::Idle;
 
 /// The section "idle".
 pub fn render(page: &mut Page<'_>) {
@@ -16,22 +15,43 @@ pub fn render(page: &mut Page<'_>) {
     }
     page.gap();
     let mut grid = Grid::new(vec![
-        Column::heading("FREE, KEPT BY THE RUNTIME").elastic(20, Shorten::End),
+        Column::heading("FREE, KEPT BY THE RUNTIME").elastic(28, Shorten::End),
         Column::right("bytes"),
         Column::right("resident").droppable(1),
-        Column::left("comes back with").droppable(2).elastic(18, Shorten::End),
+        Column::left("given back by").droppable(2),
     ]);
     let [goes_on, last] = page.glyphs.branches;
     let rows = [
-        row("", "pages in no span, not returned", "unreturned_bytes", idle.unreturned_bytes)
-            .resident(idle.unreturned_resident_bytes)
-            .back("the scavenger, debug.FreeOSMemory"),
-        row(last, "in page caches of Ps", "page_cache_bytes", idle.page_cache_bytes).back("the next GC"),
-        row("", "free slots in used spans", "span_free_bytes", idle.span_free_bytes).back("the last object of a span"),
-        row(goes_on, "in spans listed by mcentrals", "mcentral_free_bytes", idle.mcentral_free_bytes),
-        row(last, "in spans cached by Ps", "mcache_free_bytes", idle.mcache_free_bytes),
-        row("", "garbage not swept yet", "unswept_garbage_bytes", idle.unswept_garbage_bytes).back("the sweep under way"),
-        row("", "stacks kept for reuse", "free_stack_bytes", idle.free_stack_bytes).back("the next GC"),
+        row(
+            "",
+            "pages in no span, not returned",
+            "unreturned_bytes",
+            idle.unreturned_bytes,
+        )
+        .resident(idle.unreturned_resident_bytes)
+        .back("the scavenger"),
+        row(last, "in page caches of Ps", "page_cache_bytes", idle.page_cache_bytes).back("a GC"),
+        row("", "free slots in used spans", "span_free_bytes", idle.span_free_bytes).back("freeing whole spans"),
+        row(
+            goes_on,
+            "in spans listed by mcentrals",
+            "mcentral_free_bytes",
+            idle.mcentral_free_bytes,
+        ),
+        row(
+            last,
+            "in spans cached by Ps",
+            "mcache_free_bytes",
+            idle.mcache_free_bytes,
+        ),
+        row(
+            "",
+            "garbage not swept yet",
+            "unswept_garbage_bytes",
+            idle.unswept_garbage_bytes,
+        )
+        .back("the running sweep"),
+        row("", "stacks kept for reuse", "free_stack_bytes", idle.free_stack_bytes).back("a GC"),
     ];
     for row in rows {
         let resident = match row.resident {
@@ -52,23 +72,26 @@ pub fn render(page: &mut Page<'_>) {
         Cell::empty(),
         Cell::empty(),
     ]);
-    let after = page.figure("/idle/returnable_after_gc", idle.returnable_after_gc.map(at_least));
-    let most = idle.returnable_after_gc.and_then(|bounds| bounds.at_most_bytes);
-    let most = most
-        .map(|bytes| format!("at most {}", units::bytes(bytes)))
-        .unwrap_or_default();
+    let after = idle.returnable_after_gc;
+    let pointer = "/idle/returnable_after_gc";
+    let least = page.bytes(pointer, after.map(|bounds| bounds.at_least_bytes));
     grid.row(vec![
         Cell::strong("returnable after a GC, at least"),
-        Cell::strong(after),
+        Cell::strong(least),
         Cell::empty(),
-        Cell::plain(most),
+        Cell::empty(),
     ]);
+    if let Some(most) = after.and_then(|bounds| bounds.at_most_bytes) {
+        let most = page.bytes(pointer, Some(most));
+        grid.row(vec![
+            Cell::plain("                        at most"),
+            Cell::plain(most),
+            Cell::empty(),
+            Cell::empty(),
+        ]);
+    }
     page.grid(&grid);
     page.explain(&["/idle"]);
-}
-
-fn at_least(bounds: ByteBounds) -> String {
-    units::bytes(bounds.at_least_bytes)
 }
 
 /// One kind of free memory.
@@ -83,12 +106,22 @@ struct Row {
 }
 
 fn row(branch: &'static str, label: &'static str, key: &'static str, bytes: Option<u64>) -> Row {
-    Row { branch, label, key, bytes, resident: None, back: "" }
+    Row {
+        branch,
+        label,
+        key,
+        bytes,
+        resident: None,
+        back: "",
+    }
 }
 
 impl Row {
     fn resident(self, resident: Option<u64>) -> Row {
-        Row { resident: Some(resident), ..self }
+        Row {
+            resident: Some(resident),
+            ..self
+        }
     }
 
     fn back(self, back: &'static str) -> Row {

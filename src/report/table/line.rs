@@ -55,7 +55,12 @@ impl Line {
 
     /// Appends blanks, unless the line is empty or ends with some.
     pub fn separate(&mut self) {
-        if self.pieces.iter().rfind(|(text, _)| !text.is_empty()).is_some_and(|(text, _)| !text.ends_with(' ')) {
+        if self
+            .pieces
+            .iter()
+            .rfind(|(text, _)| !text.is_empty())
+            .is_some_and(|(text, _)| !text.ends_with(' '))
+        {
             self.push("  ", Tone::Plain);
         }
     }

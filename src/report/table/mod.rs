@@ -87,6 +87,9 @@ pub fn render(report: &AttachReport, options: &TableOptions) -> String {
         (_, chosen) => chosen,
     };
     let mut page = Page::new(report, options);
+    if sections.shows(Section::Findings) {
+        findings::render_verdict(&mut page);
+    }
     if sections.shows(Section::Process) {
         process::render(&mut page);
         memory::render(&mut page);
@@ -108,6 +111,7 @@ pub fn render(report: &AttachReport, options: &TableOptions) -> String {
     ];
     for (section, renderer) in renderers {
         if sections.shows(section) {
+            page.begin();
             renderer(&mut page);
         }
     }
