@@ -30,6 +30,7 @@ mod golden_tests;
 use super::model::AttachReport;
 use super::sections::{Section, Selection};
 use page::Page;
+pub use text::escape;
 
 /// The width of a table when neither the user nor the terminal names one, in columns.
 pub const DEFAULT_WIDTH: usize = 100;
