@@ -1,2 +1,7 @@
 //! The `gomemscan` command: everything is in the library.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    gomemscan::cli::run(std::env::args_os())
+}

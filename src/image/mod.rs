@@ -8,6 +8,7 @@ mod bytes;
 mod dwarf;
 mod elf;
 mod file;
+mod identify;
 mod pclntab;
 pub mod types;
 mod version;
@@ -67,6 +68,12 @@ impl Image {
     /// The path that messages call it by.
     pub fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// What the program is when [`build`](Image::build) is `None`: "a Python interpreter (python3.11)". For messages;
+    /// never fails.
+    pub fn kind_of_program(&self) -> String {
+        identify::identify(&self.elf, &self.file)
     }
 
     /// `len` bytes at link-time address `vaddr`, as on disk. See [`Elf::read_vaddr`].

@@ -87,8 +87,8 @@ impl LedgerId {
     /// What people call it.
     pub fn label(self) -> &'static str {
         match self {
-            LedgerId::HeapMarked => "heap: marked live by the last GC",
-            LedgerId::HeapAllocatedSinceGc => "heap: allocated since (unknown)",
+            LedgerId::HeapMarked => "heap: marked live by last GC",
+            LedgerId::HeapAllocatedSinceGc => "heap: allocated since, unknown",
             LedgerId::HeapGarbageUnswept => "heap: garbage not swept yet",
             LedgerId::HeapFreeSlots => "heap: free slots in used spans",
             LedgerId::HeapSpanTails => "heap: unusable ends of spans",

@@ -18,7 +18,7 @@ use crate::memory::{Memory, Range};
 use crate::model::{
     self, AttachReport, Confidence, Layout, LayoutSource, Process, RuntimeInstance, Step, Symbols, Tool,
 };
-use crate::target::{Capture, CaptureOptions, LiveProcess, Stop, StopKind};
+use crate::target::{Capture, CaptureOptions, LiveProcess, StopKind};
 
 /// How to scan.
 #[derive(Clone, Copy, Debug)]
@@ -339,12 +339,4 @@ impl HostFacts {
     }
 
     fn fill(&self, _report: &mut AttachReport) {}
-}
-
-/// Stops for at most `max`.
-pub fn pause(max: Duration) -> CaptureOptions {
-    CaptureOptions {
-        stop: Stop::Pause { max },
-        byte_budget: crate::target::capture::DEFAULT_BYTE_BUDGET,
-    }
 }

@@ -10,26 +10,26 @@ const BODY: usize = INDENT + 3;
 /// Columns of "next deploy" and a gap.
 const WHEN: usize = 13;
 
-/// The verdict and the findings.
+/// The verdict, at the very top.
+pub fn render_verdict(page: &mut Page<'_>) {
+    let Some(verdict) = &page.report.verdict else {
+        let text = page.missing("/verdict").unwrap_or_else(|| "none".to_owned());
+        page.labelled("verdict", &[faint(text)]);
+        return;
+    };
+    let (label, tone) = match verdict.severity {
+        Severity::Info => ("verdict", Tone::Faint),
+        Severity::Warning => ("warning", Tone::Warning),
+        Severity::Critical => ("critical", Tone::Critical),
+    };
+    let mut start = Line::default();
+    start.push(label, tone);
+    page.paragraph(start, LABEL, &verdict.text, Tone::Strong);
+}
+
+/// What stands out, worst first.
 pub fn render(page: &mut Page<'_>) {
     let report = page.report;
-    page.gap();
-    let mut start = Line::default();
-    start.push("verdict", Tone::Faint);
-    match &report.verdict {
-        Some(verdict) => {
-            let tone = match verdict.severity {
-                Severity::Info => Tone::Strong,
-                Severity::Warning => Tone::Warning,
-                Severity::Critical => Tone::Critical,
-            };
-            page.paragraph(start, LABEL, &verdict.text, tone);
-        }
-        None => {
-            let text = page.missing("/verdict").unwrap_or_else(|| "none".to_owned());
-            page.paragraph(start, LABEL, &text, Tone::Faint);
-        }
-    }
     if report.findings.is_empty() {
         if let Some(text) = page.missing("/findings") {
             page.labelled("findings", &[faint(text)]);

@@ -134,7 +134,7 @@ fn scavenger(page: &Page<'_>, gc: &Gc) -> Vec<Item> {
         ("GOMEMLIMIT", scavenger.memory_limit_goal_bytes),
     ];
     for (name, goal) in goals {
-        items.extend(goal.map(|goal| plain(format!("returns memory down to {} ({name})", units::bytes(goal)))));
+        items.extend(goal.map(|goal| plain(format!("aims at {} ({name})", units::bytes(goal)))));
     }
     if scavenger.gc_percent_goal_bytes.is_none() && scavenger.memory_limit_goal_bytes.is_none() {
         items.push(plain("no goal: nothing to return"));
@@ -146,7 +146,7 @@ fn scavenger(page: &Page<'_>, gc: &Gc) -> Vec<Item> {
         items.extend(
             bytes
                 .filter(|bytes| *bytes > 0)
-                .map(|bytes| faint(format!("{} {name}", units::bytes(bytes)))),
+                .map(|bytes| faint(format!("returned {} {name}", units::bytes(bytes)))),
         );
     }
     if page.is_verbose() {

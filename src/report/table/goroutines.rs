@@ -56,9 +56,9 @@ fn summary(page: &Page<'_>, goroutines: &Goroutines) -> Vec<Item> {
 fn by_group(page: &mut Page<'_>, groups: &[GoroutineGroup]) {
     let mut grid = Grid::new(vec![
         Column::right("count"),
-        Column::left("waits for").elastic(10, Shorten::End),
+        Column::left("waits for").elastic(16, Shorten::End),
         Column::left("created by").elastic(16, Shorten::Function),
-        Column::left("at").droppable(2).elastic(12, Shorten::Path),
+        Column::left("at").droppable(2).elastic(16, Shorten::Path),
         Column::right("for at least").droppable(1),
     ]);
     for group in groups.iter().take(page.options.top) {
@@ -105,7 +105,7 @@ fn by_creator(page: &mut Page<'_>, creators: &[ByCreator]) {
     let mut grid = Grid::new(vec![
         Column::right("count"),
         Column::left("created by").elastic(16, Shorten::Function),
-        Column::left("at").droppable(1).elastic(12, Shorten::Path),
+        Column::left("at").droppable(1).elastic(16, Shorten::Path),
     ]);
     for creator in creators.iter().take(page.options.top) {
         grid.row(vec![
@@ -125,13 +125,17 @@ fn by_creator(page: &mut Page<'_>, creators: &[ByCreator]) {
 
 fn waits(page: &mut Page<'_>, ages: &AgeHistogram) {
     let mut items: Vec<Item> = Vec::new();
-    for (edge, count) in ages.edges_ns.iter().zip(&ages.counts).filter(|(_, count)| **count > 0) {
-        items.push(faint(format!(
-            "{}{}: {}",
-            page.glyphs.at_least,
-            units::duration(*edge),
-            units::count(*count)
-        )));
+    for (index, (edge, count)) in ages.edges_ns.iter().zip(&ages.counts).enumerate() {
+        if *count == 0 {
+            continue;
+        }
+        let edge_text = units::duration(*edge);
+        let range = match (edge, ages.edges_ns.get(index + 1)) {
+            (0, Some(next)) => format!("under {}", units::duration(*next)),
+            (_, Some(next)) => format!("{edge_text} to {}", units::duration(*next)),
+            (_, None) => format!("{}{edge_text}", page.glyphs.at_least),
+        };
+        items.push(faint(format!("{range}: {}", units::count(*count))));
     }
     if let Some(count) = ages.unstamped.filter(|count| *count > 0) {
         items.push(faint(format!("since the last GC: {}", units::count(count))));

@@ -24,6 +24,8 @@ pub struct Column {
     rank: u8,
     /// How far it may shrink, and how.
     elastic: Option<(usize, Shorten)>,
+    /// Grows only when nobody else wants to.
+    filler: bool,
 }
 
 impl Column {
@@ -35,6 +37,7 @@ impl Column {
             align: Align::Left,
             rank: 0,
             elastic: None,
+            filler: false,
         }
     }
 
@@ -51,6 +54,15 @@ impl Column {
         Column {
             tone: Tone::Heading,
             ..Column::left(title)
+        }
+    }
+
+    /// Bars, in whatever room the others leave.
+    pub fn bars() -> Column {
+        Column {
+            filler: true,
+            elastic: Some((5, Shorten::End)),
+            ..Column::left("")
         }
     }
 
@@ -194,23 +206,37 @@ impl Grid {
             };
             kept[index] = false;
         }
-        let mut spare = total.saturating_sub(needed(&kept));
+        let mut widths: Vec<usize> = (0..kept.len()).map(least).collect();
+        // Whoever lacks most gets the next spare column, so that no elastic column starves.
+        for _ in 0..total.saturating_sub(needed(&kept)) {
+            let lacking = (0..kept.len()).filter(|index| kept[*index] && widths[*index] < natural[*index]);
+            let Some(index) =
+                lacking.max_by_key(|index| (!self.columns[*index].filler, natural[*index] - widths[*index]))
+            else {
+                break;
+            };
+            widths[index] += 1;
+        }
+        // Hopelessly narrow: elastic columns give way below what they should keep.
         let mut lacking = needed(&kept).saturating_sub(total);
-        (0..kept.len())
-            .map(|index| {
-                if !kept[index] {
-                    return None;
-                }
-                let extra = spare.min(natural[index] - least(index));
-                spare -= extra;
-                // Hopelessly narrow: elastic columns give way below what they should keep.
-                let loss = match self.columns[index].elastic {
-                    Some(_) => lacking.min(least(index).saturating_sub(3)),
-                    None => 0,
-                };
-                lacking -= loss;
-                Some(least(index) + extra - loss)
-            })
+        for (index, column) in self
+            .columns
+            .iter()
+            .enumerate()
+            .filter(|(_, column)| column.elastic.is_some())
+        {
+            let loss = if kept[index] {
+                lacking.min(widths[index].saturating_sub(least_width(column)))
+            } else {
+                0
+            };
+            widths[index] -= loss;
+            lacking -= loss;
+        }
+        widths
+            .into_iter()
+            .zip(kept)
+            .map(|(columns, kept)| kept.then_some(columns))
             .collect()
     }
 
@@ -236,6 +262,11 @@ impl Grid {
             widest.max(title)
         }
     }
+}
+
+/// A column narrower than this says nothing.
+fn least_width(column: &Column) -> usize {
+    if column.tone == Tone::Heading { 12 } else { 4 }
 }
 
 #[cfg(test)]
@@ -291,7 +322,7 @@ mod tests {
         assert_eq!(
             painted(40),
             [
-                "GOROUTINES  count  created b…  at",
+                "GOROUTINES  count  created by  at",
                 "  a             1  …/pkg.Run   file.go:1",
                 "  bb        1,024  main.main   file.go:1",
             ]

@@ -3,8 +3,7 @@
 use super::grid::{Cell, Column, Grid};
 use super::page::{Page, faint};
 use super::text::Shorten;
-use crate::report::model::{ByteBounds, Idle};
-use crate::units;
+use crate::report::model::Idle;
 
 /// The section "idle".
 pub fn render(page: &mut Page<'_>) {
@@ -16,10 +15,10 @@ pub fn render(page: &mut Page<'_>) {
     }
     page.gap();
     let mut grid = Grid::new(vec![
-        Column::heading("FREE, KEPT BY THE RUNTIME").elastic(20, Shorten::End),
+        Column::heading("FREE, KEPT BY THE RUNTIME").elastic(28, Shorten::End),
         Column::right("bytes"),
         Column::right("resident").droppable(1),
-        Column::left("comes back with").droppable(2).elastic(18, Shorten::End),
+        Column::left("given back by").droppable(2),
     ]);
     let [goes_on, last] = page.glyphs.branches;
     let rows = [
@@ -30,9 +29,9 @@ pub fn render(page: &mut Page<'_>) {
             idle.unreturned_bytes,
         )
         .resident(idle.unreturned_resident_bytes)
-        .back("the scavenger, debug.FreeOSMemory"),
-        row(last, "in page caches of Ps", "page_cache_bytes", idle.page_cache_bytes).back("the next GC"),
-        row("", "free slots in used spans", "span_free_bytes", idle.span_free_bytes).back("the last object of a span"),
+        .back("the scavenger"),
+        row(last, "in page caches of Ps", "page_cache_bytes", idle.page_cache_bytes).back("a GC"),
+        row("", "free slots in used spans", "span_free_bytes", idle.span_free_bytes).back("freeing whole spans"),
         row(
             goes_on,
             "in spans listed by mcentrals",
@@ -51,8 +50,8 @@ pub fn render(page: &mut Page<'_>) {
             "unswept_garbage_bytes",
             idle.unswept_garbage_bytes,
         )
-        .back("the sweep under way"),
-        row("", "stacks kept for reuse", "free_stack_bytes", idle.free_stack_bytes).back("the next GC"),
+        .back("the running sweep"),
+        row("", "stacks kept for reuse", "free_stack_bytes", idle.free_stack_bytes).back("a GC"),
     ];
     for row in rows {
         let resident = match row.resident {
@@ -73,23 +72,26 @@ pub fn render(page: &mut Page<'_>) {
         Cell::empty(),
         Cell::empty(),
     ]);
-    let after = page.figure("/idle/returnable_after_gc", idle.returnable_after_gc.map(at_least));
-    let most = idle.returnable_after_gc.and_then(|bounds| bounds.at_most_bytes);
-    let most = most
-        .map(|bytes| format!("at most {}", units::bytes(bytes)))
-        .unwrap_or_default();
+    let after = idle.returnable_after_gc;
+    let pointer = "/idle/returnable_after_gc";
+    let least = page.bytes(pointer, after.map(|bounds| bounds.at_least_bytes));
     grid.row(vec![
         Cell::strong("returnable after a GC, at least"),
-        Cell::strong(after),
+        Cell::strong(least),
         Cell::empty(),
-        Cell::plain(most),
+        Cell::empty(),
     ]);
+    if let Some(most) = after.and_then(|bounds| bounds.at_most_bytes) {
+        let most = page.bytes(pointer, Some(most));
+        grid.row(vec![
+            Cell::plain("                        at most"),
+            Cell::plain(most),
+            Cell::empty(),
+            Cell::empty(),
+        ]);
+    }
     page.grid(&grid);
     page.explain(&["/idle"]);
-}
-
-fn at_least(bounds: ByteBounds) -> String {
-    units::bytes(bounds.at_least_bytes)
 }
 
 /// One kind of free memory.

@@ -16,11 +16,11 @@ pub fn render(page: &mut Page<'_>) {
     }
     page.gap();
     let mut grid = Grid::new(vec![
-        Column::heading("WHERE RSS IS").elastic(16, Shorten::End),
-        Column::right("bytes").droppable(1),
+        Column::heading("WHERE RSS IS").elastic(30, Shorten::End),
+        Column::right("bytes").droppable(3),
         Column::right("resident"),
-        Column::right("of RSS").droppable(2),
-        Column::left("").droppable(3).elastic(6, Shorten::End),
+        Column::right("of RSS").droppable(1),
+        Column::bars().droppable(2),
     ]);
     let largest = ledger
         .rows

@@ -72,9 +72,8 @@ fn distance(page: &mut Page<'_>, cgroup: &Cgroup) {
     if let Some(headroom) = cgroup.headroom_bytes {
         items.push((format!("{} to the OOM kill", units::bytes(headroom)), Tone::Strong));
     }
-    let hang = start.width().max(LABEL);
-    page.flow(start, hang, &items);
-    page.explain(&["/cgroup"]);
+    page.flow(start, LABEL, &items);
+    page.explain_in_head(&["/cgroup"]);
 }
 
 /// The section "cgroup": every figure.

@@ -39,7 +39,7 @@ pub fn render(page: &mut Page<'_>) {
         });
         grid.row(vec![
             Cell::plain(name),
-            page.cell(page.count(&format!("/memstats/{name}"), value)),
+            page.cell(page.figure(&format!("/memstats/{name}"), value.map(|value| value.to_string()))),
             Cell::faint(human.unwrap_or_default()),
         ]);
     }

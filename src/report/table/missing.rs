@@ -12,7 +12,7 @@ pub fn render(page: &mut Page<'_>) {
         for (pointer, reason) in unexplained {
             page.paragraph(
                 indented(),
-                INDENT + 2,
+                INDENT,
                 &format!("{}: {reason}", pointer.trim_start_matches('/')),
                 Tone::Plain,
             );
@@ -23,7 +23,7 @@ pub fn render(page: &mut Page<'_>) {
         for warning in &report.warnings {
             page.paragraph(
                 indented(),
-                INDENT + 2,
+                INDENT,
                 &format!("{}: {}", warning.section, warning.message),
                 Tone::Plain,
             );

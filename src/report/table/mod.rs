@@ -30,6 +30,7 @@ mod golden_tests;
 use super::model::AttachReport;
 use super::sections::{Section, Selection};
 use page::Page;
+pub use text::escape;
 
 /// The width of a table when neither the user nor the terminal names one, in columns.
 pub const DEFAULT_WIDTH: usize = 100;
@@ -87,6 +88,9 @@ pub fn render(report: &AttachReport, options: &TableOptions) -> String {
         (_, chosen) => chosen,
     };
     let mut page = Page::new(report, options);
+    if sections.shows(Section::Findings) {
+        findings::render_verdict(&mut page);
+    }
     if sections.shows(Section::Process) {
         process::render(&mut page);
         memory::render(&mut page);
@@ -108,6 +112,7 @@ pub fn render(report: &AttachReport, options: &TableOptions) -> String {
     ];
     for (section, renderer) in renderers {
         if sections.shows(section) {
+            page.begin();
             renderer(&mut page);
         }
     }

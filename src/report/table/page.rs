@@ -15,7 +15,7 @@ use crate::units;
 pub const INDENT: usize = 2;
 
 /// Columns of the labels before the lines at the top.
-pub const LABEL: usize = 9;
+pub const LABEL: usize = 10;
 
 /// Lines in the making.
 pub struct Page<'a> {
@@ -26,7 +26,10 @@ pub struct Page<'a> {
     /// What it is drawn with.
     pub glyphs: &'static Glyphs,
     lines: Vec<Line>,
+    /// Entries of `unavailable` that some section has shown.
     explained: BTreeSet<usize>,
+    /// Reasons the section at hand has given already.
+    said: BTreeSet<&'a str>,
 }
 
 impl<'a> Page<'a> {
@@ -39,6 +42,7 @@ impl<'a> Page<'a> {
             glyphs,
             lines: Vec::new(),
             explained: BTreeSet::new(),
+            said: BTreeSet::new(),
         }
     }
 
@@ -52,11 +56,16 @@ impl<'a> Page<'a> {
         text::escape(text, self.options.ascii)
     }
 
-    /// A blank line, unless the page just began.
+    /// A blank line before a new section, unless the page just began.
     pub fn gap(&mut self) {
         if !self.lines.is_empty() {
             self.lines.push(Line::default());
         }
+    }
+
+    /// Begins a section: reasons may be given again.
+    pub fn begin(&mut self) {
+        self.said.clear();
     }
 
     /// A section's heading on a line of its own, with a summary behind it.
@@ -69,10 +78,13 @@ impl<'a> Page<'a> {
 
     /// Items one behind the other, broken only between them, from column `hang` on; `start` stands before the first.
     pub fn flow(&mut self, start: Line, hang: usize, items: &[Item]) {
-        let hang = self.narrowed(hang);
+        let narrowed = self.narrowed(hang);
         let mut line = start;
+        if narrowed < hang && line.width() + 2 > narrowed {
+            line.separate();
+        }
+        let hang = narrowed;
         line.pad_to(hang);
-        line.separate();
         let mut fresh = true;
         for (text, tone) in items {
             let text = self.safe(text);
@@ -128,9 +140,10 @@ impl<'a> Page<'a> {
     /// Says that a list goes on.
     pub fn rest(&mut self, shown: usize, total: usize, singular: &str, plural: &str) {
         if let Some(left) = total.checked_sub(shown).filter(|left| *left > 0) {
-            let left = units::counted(left as u64, singular, plural);
+            let noun = if left == 1 { singular } else { plural };
+            let left = units::count(left as u64);
             self.remark(&format!(
-                "{} {left} more (--top {total} shows all)",
+                "{} {left} more {noun} (--top {total} shows all)",
                 self.glyphs.ellipsis
             ));
         }
@@ -169,6 +182,7 @@ impl<'a> Page<'a> {
     pub fn missing(&mut self, pointer: &str) -> Option<String> {
         let report = self.report;
         let reason = report.unavailable_reason(pointer)?;
+        self.said.insert(reason);
         self.explain_covering(pointer);
         Some(format!("not read: {reason}"))
     }
@@ -183,8 +197,18 @@ impl<'a> Page<'a> {
 
     /// Lines that say what is missing at or below the pointers and why, figures with the same reason together.
     pub fn explain(&mut self, pointers: &[&str]) {
+        self.explain_at(INDENT, pointers);
+    }
+
+    /// [`Page::explain`] behind the labels at the top of the page.
+    pub fn explain_in_head(&mut self, pointers: &[&str]) {
+        self.explain_at(LABEL, pointers);
+    }
+
+    fn explain_at(&mut self, hang: usize, pointers: &[&str]) {
         let mut reasons: Vec<(&str, Vec<String>)> = Vec::new();
-        for (index, entry) in self.report.unavailable.iter().enumerate() {
+        let report = self.report;
+        for (index, entry) in report.unavailable.iter().enumerate() {
             let name = pointers.iter().find_map(|pointer| {
                 if is_below(pointer, &entry.pointer) {
                     return Some(String::new());
@@ -192,7 +216,7 @@ impl<'a> Page<'a> {
                 is_below(&entry.pointer, pointer).then(|| name_of(&entry.pointer, pointer))
             });
             let Some(name) = name else { continue };
-            if !self.explained.insert(index) {
+            if !self.explained.insert(index) || self.said.contains(entry.reason.as_str()) {
                 continue;
             }
             match reasons.iter_mut().find(|(reason, _)| *reason == entry.reason) {
@@ -208,7 +232,7 @@ impl<'a> Page<'a> {
             } else {
                 format!("{}: ", names.join(", "))
             };
-            self.remark(&format!("not read: {what}{reason}"));
+            self.paragraph(Line::default(), hang, &format!("not read: {what}{reason}"), Tone::Faint);
         }
     }
 
@@ -224,7 +248,7 @@ impl<'a> Page<'a> {
 
     /// A hanging indent that leaves room for text on narrow terminals.
     fn narrowed(&self, hang: usize) -> usize {
-        hang.min(self.options.width / 4)
+        hang.min(self.options.width / 3)
     }
 
     /// The page as text.

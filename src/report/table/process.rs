@@ -8,10 +8,11 @@ use crate::units;
 /// The line "process".
 pub fn render(page: &mut Page<'_>) {
     let process = &page.report.process;
-    let mut items = vec![(format!("pid {}", process.pid), Tone::Strong)];
-    if let Some(ns_pid) = process.ns_pid.filter(|ns_pid| *ns_pid != process.pid) {
-        items.push(plain(format!("{ns_pid} in its namespace")));
-    }
+    let inside = process.ns_pid.filter(|ns_pid| *ns_pid != process.pid);
+    let inside = inside
+        .map(|ns_pid| format!(" ({ns_pid} in its namespace)"))
+        .unwrap_or_default();
+    let mut items = vec![(format!("pid {}{inside}", process.pid), Tone::Strong)];
     match &process.exe {
         Some(exe) => {
             let room = (page.options.width / 2).max(20);
@@ -49,7 +50,7 @@ pub fn render(page: &mut Page<'_>) {
     if let Some(args) = &page.report.process.args {
         page.labelled("args", &[plain(args.join(" "))]);
     }
-    page.explain(&["/process", "/host", "/tool"]);
+    page.explain_in_head(&["/process", "/host", "/tool"]);
 }
 
 fn render_more(page: &mut Page<'_>) {

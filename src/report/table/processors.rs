@@ -105,7 +105,7 @@ fn leftovers(page: &mut Page<'_>) {
         faint(format!("{} with a stack", figure("with_stack", free.with_stack))),
         faint(format!("{} without", figure("without_stack", free.without_stack))),
         faint(format!(
-            "{} and {} of stacks",
+            "{} of g structures, {} of stacks",
             page.bytes("/free_goroutines/bytes", free.bytes),
             page.bytes("/free_goroutines/stack_bytes", free.stack_bytes)
         )),

@@ -10,8 +10,11 @@ pub fn render(page: &mut Page<'_>) {
     let capture = &page.report.capture;
     let mut items = vec![stop(capture)];
     if capture.source == Source::Live && !capture.consistent {
-        let anomalies = units::counted(capture.anomalies, "misfit", "misfits");
-        items.push((format!("not one instant, {anomalies} left out"), Tone::Warning));
+        let left_out = match capture.anomalies {
+            0 => String::new(),
+            anomalies => format!(", {} left out", units::counted(anomalies, "misfit", "misfits")),
+        };
+        items.push((format!("not one instant{left_out}"), Tone::Warning));
     }
     match &capture.layout {
         Some(layout) => {
@@ -52,7 +55,7 @@ pub fn render(page: &mut Page<'_>) {
     if page.is_verbose() {
         render_more(page);
     }
-    page.explain(&["/capture"]);
+    page.explain_in_head(&["/capture"]);
 }
 
 fn stop(capture: &Capture) -> Item {

@@ -28,12 +28,12 @@ pub fn render(page: &mut Page<'_>) {
     used.sort_by_key(|(_, class)| std::cmp::Reverse((class.free_bytes, class.span_bytes)));
     page.gap();
     let mut grid = Grid::new(vec![
-        Column::heading("SIZE CLASSES, worst first"),
-        Column::right("spans"),
+        Column::heading("SIZE CLASSES"),
+        Column::right("spans").droppable(1),
         Column::right("span bytes").droppable(2),
         Column::right("free slots"),
         Column::right("full"),
-        Column::left("0 % .. 100 %").droppable(3),
+        Column::left("empty..full").droppable(3),
         Column::right("cached").droppable(4),
         Column::right("garbage").droppable(5),
     ]);
@@ -61,5 +61,5 @@ pub fn render(page: &mut Page<'_>) {
 }
 
 fn noscan(class: &SizeClass) -> &'static str {
-    if class.noscan { "no pointers" } else { "pointers" }
+    if class.noscan { "noscan" } else { "scan" }
 }

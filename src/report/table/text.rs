@@ -85,7 +85,7 @@ pub fn shorten(text: &str, columns: usize, how: Shorten, glyphs: &Glyphs) -> Str
             }
             match last_path_element(&named) {
                 Some(element) if width(element) <= room => format!("{}{element}", glyphs.ellipsis),
-                Some(element) => shorten(element, columns, Shorten::Middle, glyphs),
+                Some(element) => shorten(element.trim_start_matches('/'), columns, Shorten::Middle, glyphs),
                 None => shorten(&named, columns, Shorten::Middle, glyphs),
             }
         }
@@ -198,7 +198,7 @@ mod tests {
         for (columns, expected) in [
             (80, name),
             (40, "…/ledger.(*Store).subscribe.func1"),
-            (20, "/ledger.(…ribe.func1"),
+            (20, "ledger.(*…ribe.func1"),
         ] {
             assert_eq!(shorten(name, columns, Shorten::Function, &UNICODE), expected);
         }
