@@ -13,4 +13,5 @@ pub mod cache;
 pub mod fetch;
 pub mod fixtures;
 pub mod process;
+pub mod scan;
 pub mod toolchains;

@@ -1,0 +1,248 @@
+//! The report against the program's own account of itself: `runtime.MemStats`, `runtime/metrics` and the goroutine
+//! profile, figure by figure, in every supported version and build.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use support::fixtures::{Build, GoVersion, all_versions, fixture};
+use support::process::{Running, Stats};
+use support::scan::{Scan, scan};
+
+/// Fields of MemStats that the report has.
+const FIELDS: [&str; 25] = [
+    "Alloc",
+    "TotalAlloc",
+    "Sys",
+    "Mallocs",
+    "Frees",
+    "HeapAlloc",
+    "HeapSys",
+    "HeapIdle",
+    "HeapInuse",
+    "HeapReleased",
+    "HeapObjects",
+    "StackInuse",
+    "StackSys",
+    "MSpanInuse",
+    "MSpanSys",
+    "MCacheInuse",
+    "MCacheSys",
+    "BuckHashSys",
+    "GCSys",
+    "OtherSys",
+    "NextGC",
+    "LastGC",
+    "PauseTotalNs",
+    "NumGC",
+    "NumForcedGC",
+];
+
+fn memstats_equal(scanned: &Scan, own: &Stats, context: &str) {
+    let mut wrong = Vec::new();
+    for field in FIELDS {
+        let (seen, told) = (scanned.int(&format!("/memstats/{field}")), own.mem(field));
+        if seen != told {
+            wrong.push(format!("{field}: scan {seen}, program {told}"));
+        }
+    }
+    let fraction = scanned.at("/memstats/GCCPUFraction").as_f64();
+    if fraction != own.memstats()["GCCPUFraction"].as_f64() {
+        wrong.push(format!("GCCPUFraction: scan {fraction:?}"));
+    }
+    assert!(wrong.is_empty(), "{context}: {wrong:#?}");
+}
+
+/// Every identity without a difference. The mark bits are compared with a counter in which the runtime has objects
+/// with finalizers twice (each of `shapes` has one of 24 bytes) and so may have a little more.
+fn identities_hold(scanned: &Scan, context: &str) {
+    let off: Vec<_> = scanned
+        .differences()
+        .into_iter()
+        .filter(|(name, _)| !name.starts_with("mark bits"))
+        .collect();
+    assert!(off.is_empty(), "{context}: {off:?}");
+    assert!(
+        scanned.failed_checks().is_empty(),
+        "{context}: {:?}",
+        scanned.failed_checks()
+    );
+    assert_eq!(scanned.at("/capture/consistent"), &Value::Bool(true), "{context}");
+    assert_eq!(scanned.list("/unavailable"), &[] as &[Value], "{context}");
+    assert_eq!(scanned.code, 0, "{context}: {}", scanned.stderr);
+}
+
+/// The profile of user goroutines equals the report's groups, but for the runtime's own and the one that asks.
+fn goroutines_equal(scanned: &Scan, own: &Stats, context: &str) {
+    let mut told: BTreeMap<_, u64> = BTreeMap::new();
+    for group in own.goroutines() {
+        let asking = group.created_by.is_empty() && group.status == "running";
+        let status = if asking { "syscall".to_owned() } else { group.status };
+        *told
+            .entry((status, group.created_by, group.file, u64::from(group.line)))
+            .or_default() += group.count;
+    }
+    let mut seen = scanned.groups();
+    seen.retain(|(_, creator, _, _), _| !creator.starts_with("runtime."));
+    assert_eq!(seen, told, "{context}");
+    assert_eq!(scanned.int("/goroutines/user"), own.num_goroutine(), "{context}");
+    let by_status = scanned.at("/goroutines/by_status").as_object().unwrap();
+    let total: u64 = by_status.values().map(|count| count.as_u64().unwrap()).sum();
+    assert_eq!(total, scanned.int("/goroutines/total"), "{context}");
+}
+
+fn metrics_equal(scanned: &Scan, own: &Stats, context: &str) {
+    for (metric, pointer) in [
+        ("/memory/classes/heap/released:bytes", "/memstats/HeapReleased"),
+        ("/memory/classes/heap/free:bytes", "/idle/unreturned_bytes"),
+        ("/memory/classes/heap/stacks:bytes", "/memstats/StackInuse"),
+        ("/memory/classes/metadata/mspan/inuse:bytes", "/memstats/MSpanInuse"),
+        ("/memory/classes/metadata/mcache/inuse:bytes", "/memstats/MCacheInuse"),
+        ("/memory/classes/metadata/other:bytes", "/memstats/GCSys"),
+        ("/memory/classes/other:bytes", "/memstats/OtherSys"),
+        ("/memory/classes/profiling/buckets:bytes", "/memstats/BuckHashSys"),
+        ("/memory/classes/total:bytes", "/memstats/Sys"),
+        ("/gc/heap/goal:bytes", "/gc/heap_goal_bytes"),
+        ("/gc/heap/live:bytes", "/gc/heap_marked_bytes"),
+        ("/gc/gogc:percent", "/gc/gogc"),
+        ("/gc/cycles/total:gc-cycles", "/gc/cycles"),
+        ("/sched/gomaxprocs:threads", "/process/gomaxprocs"),
+        ("/sched/goroutines:goroutines", "/goroutines/user"),
+    ] {
+        if let Some(told) = own.metric(metric) {
+            assert_eq!(scanned.int(pointer), told, "{context}: {metric}");
+        }
+    }
+}
+
+/// What the fixture did to its Ps and goroutines on purpose.
+fn caches_as_built(scanned: &Scan, own: &Stats, context: &str) {
+    let shape = own.shape();
+    assert_eq!(scanned.int("/process/gomaxprocs"), own.gomaxprocs(), "{context}");
+    assert_eq!(scanned.list("/processors").len() as u64, own.gomaxprocs(), "{context}");
+    assert_eq!(
+        scanned.int("/retired_count"),
+        shape["retired_procs"].as_u64().unwrap(),
+        "{context}"
+    );
+    // A retired P gives its mcache back.
+    assert_eq!(scanned.int("/free_mcaches"), scanned.int("/retired_count"), "{context}");
+    let free = ["with_stack", "without_stack", "in_processors"];
+    let dead: u64 = free
+        .iter()
+        .map(|name| scanned.int(&format!("/free_goroutines/{name}")))
+        .sum();
+    assert!(
+        dead * 10 >= shape["dead_goroutines"].as_u64().unwrap() * 9,
+        "{context}: {dead} dead goroutines"
+    );
+    let timers: u64 = scanned
+        .list("/processors")
+        .iter()
+        .map(|p| p["timers"].as_u64().unwrap())
+        .sum();
+    assert!(
+        timers >= shape["timers"]["functions"].as_u64().unwrap(),
+        "{context}: {timers} timers"
+    );
+    let large: Vec<u64> = scanned
+        .list("/large_objects/top")
+        .iter()
+        .map(|o| o["bytes"].as_u64().unwrap())
+        .collect();
+    for built in shape["large"].as_array().unwrap() {
+        let bytes = built["bytes"].as_u64().unwrap().next_multiple_of(8192);
+        assert!(
+            large.contains(&bytes),
+            "{context}: no large object of {bytes} bytes in {large:?}"
+        );
+    }
+}
+
+/// The ledger's rows and what they do not explain add up to RSS, and little stays unexplained.
+fn ledger_adds_up(scanned: &Scan, context: &str) {
+    let rows: i64 = scanned
+        .list("/ledger/rows")
+        .iter()
+        .map(|row| row["resident_bytes"].as_i64().unwrap())
+        .sum();
+    let rss = scanned.int("/ledger/rss_bytes") as i64;
+    let unexplained = scanned.at("/ledger/unexplained_bytes").as_i64().unwrap();
+    assert_eq!(rows + unexplained, rss, "{context}");
+    assert!(
+        unexplained.abs() * 100 <= rss,
+        "{context}: {unexplained} of {rss} bytes unexplained"
+    );
+}
+
+fn every_figure(version: GoVersion, build: Build) {
+    let context = format!("Go {version}, {build}");
+    let mut shapes = Running::start(&fixture("shapes", version, build), &[]);
+    let (own, scanned) = shapes.undisturbed(|pid| scan(pid, &[]));
+    memstats_equal(&scanned, &own, &context);
+    identities_hold(&scanned, &context);
+    goroutines_equal(&scanned, &own, &context);
+    metrics_equal(&scanned, &own, &context);
+    caches_as_built(&scanned, &own, &context);
+    ledger_adds_up(&scanned, &context);
+
+    // Mcaches that nobody flushed: the scan replays what ReadMemStats does to them.
+    shapes.settle("garbage 24");
+    let scanned = scan(shapes.pid(), &[]);
+    let own = shapes.stats();
+    memstats_equal(&scanned, &own, &format!("{context}, unflushed"));
+    identities_hold(&scanned, &format!("{context}, unflushed"));
+
+    // Without a stop the same figures, since nothing moves.
+    let (own, scanned) = shapes.undisturbed(|pid| scan(pid, &["--no-pause"]));
+    memstats_equal(&scanned, &own, &format!("{context}, not paused"));
+    identities_hold(&scanned, &format!("{context}, not paused"));
+    assert_eq!(scanned.at("/capture/stop"), "none");
+    assert_eq!(scanned.int("/capture/pause_ns"), 0);
+    shapes.send("quit");
+}
+
+#[test]
+fn every_figure_equals_the_programs_own_exe() {
+    all_versions().for_each(|version| every_figure(version, Build::Exe));
+}
+
+#[test]
+fn every_figure_equals_the_programs_own_pie() {
+    all_versions().for_each(|version| every_figure(version, Build::Pie));
+}
+
+#[test]
+fn every_figure_equals_the_programs_own_cgo() {
+    all_versions().for_each(|version| every_figure(version, Build::Cgo));
+}
+
+/// On a busy program a scan may catch each P in one operation; the checks say how far figures may be apart, and the
+/// program goes on as before.
+#[test]
+fn a_busy_program_stays_within_one_operation_per_p() {
+    for (version, build) in all_versions().zip(Build::MATRIX.into_iter().cycle()) {
+        let context = format!("Go {version}, {build}");
+        let mut churn = Running::start(&fixture("churn", version, build), &["-procs", "3"]);
+        for round in 0..20 {
+            let scanned = scan(churn.pid(), &[]);
+            assert_eq!(scanned.code, 0, "{context}, scan {round}: {}", scanned.stderr);
+            assert!(
+                scanned.failed_checks().is_empty(),
+                "{context}, scan {round}: {:#?}",
+                scanned.failed_checks()
+            );
+            assert_eq!(scanned.at("/capture/stop"), "paused");
+        }
+        let loops = |churn: &mut Running| -> BTreeMap<String, u64> {
+            serde_json::from_value(churn.send("progress")["loops"].clone()).unwrap()
+        };
+        let start = loops(&mut churn);
+        let progressed = |now: &BTreeMap<String, u64>| start.iter().all(|(name, rounds)| now[name] > *rounds);
+        assert!(
+            (0..1_000_000).any(|_| progressed(&loops(&mut churn))),
+            "{context}: {start:?}"
+        );
+    }
+}
