@@ -13,6 +13,7 @@ pub fn all() -> Vec<(&'static str, AttachReport)> {
     vec![
         ("small_healthy", small_healthy()),
         ("large_sick", large_sick()),
+        ("partly_read", partly_read()),
         ("unavailable", unavailable()),
         ("hostile", hostile()),
         ("huge_numbers", huge_numbers()),
@@ -338,6 +339,45 @@ pub fn large_sick() -> AttachReport {
         section: "capture".into(),
         message: "the tool shares the target's cgroup".into(),
     }];
+    report
+}
+
+/// The large program, with a figure missing here and there.
+pub fn partly_read() -> AttachReport {
+    let mut report = large_sick();
+    let pagemap = "/proc/21734/pagemap: permission denied";
+    let budget = "left out: the pause budget of 20 ms was spent";
+    let mut missing = |pointer: &str, reason: &str| {
+        report.unavailable.push(Unavailable {
+            pointer: pointer.into(),
+            reason: reason.into(),
+        });
+    };
+    missing("/idle/unreturned_resident_bytes", pagemap);
+    missing("/idle/returnable_after_gc", pagemap);
+    missing("/idle/page_cache_bytes", budget);
+    missing("/processors/1/mcache", budget);
+    missing("/goroutines/groups", budget);
+    missing("/gc/gogc", "runtime.gcController.gcPercent: no such field");
+    missing("/gc/scavenger", "runtime.scavenge: no such symbol");
+    missing("/ledger/rows/5/resident_bytes", pagemap);
+    missing("/cgroup/working_set_bytes", "memory.stat: permission denied");
+    report.idle.unreturned_resident_bytes = None;
+    report.idle.returnable_after_gc = None;
+    report.idle.page_cache_bytes = None;
+    report.goroutines.groups = None;
+    report.gc.gogc = None;
+    report.gc.scavenger = None;
+    for processor in report.processors.iter_mut().flatten().skip(1).take(1) {
+        processor.mcache = None;
+    }
+    for row in report.ledger.rows.iter_mut().skip(5).take(1) {
+        row.resident_bytes = None;
+    }
+    if let Some(cgroup) = &mut report.cgroup {
+        cgroup.working_set_bytes = None;
+        cgroup.headroom_bytes = None;
+    }
     report
 }
 

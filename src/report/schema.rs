@@ -16,7 +16,13 @@ pub fn attach() -> Value {
     let mut schema = settings.into_generator().into_root_schema_for::<AttachReport>();
     // `--section` leaves sections out, so only the head is always there.
     schema.insert("required".to_owned(), sections::HEAD_KEYS.iter().copied().collect());
-    schema.to_value()
+    let Value::Object(schema) = schema.to_value() else {
+        return Value::Null;
+    };
+    // What a schema is about comes first for whoever reads it.
+    let head = |key: &str| ["$schema", "title", "description"].contains(&key);
+    let (first, rest): (Vec<_>, Vec<_>) = schema.into_iter().partition(|(key, _)| head(key));
+    Value::Object(first.into_iter().rev().chain(rest).collect())
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ fn first_screens_at_several_widths() {
     for (name, report) in [
         ("small_healthy", sample::small_healthy()),
         ("large_sick", sample::large_sick()),
+        ("partly_read", sample::partly_read()),
         ("unavailable", sample::unavailable()),
     ] {
         for width in [60, 80, 120] {

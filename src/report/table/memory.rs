@@ -46,6 +46,11 @@ pub fn render(page: &mut Page<'_>) {
 /// The distance to the limit, with a gauge.
 fn distance(page: &mut Page<'_>, cgroup: &Cgroup) {
     let used = cgroup.working_set_bytes.or(cgroup.current_bytes);
+    let charged = if cgroup.working_set_bytes.is_none() {
+        " charged"
+    } else {
+        ""
+    };
     let mut start = Line::default();
     start.push("cgroup", Tone::Faint);
     let mut items = Vec::new();
@@ -59,13 +64,13 @@ fn distance(page: &mut Page<'_>, cgroup: &Cgroup) {
                 start.push("  ", Tone::Plain);
             }
             items.push(plain(format!(
-                "{} of {} ({})",
+                "{}{charged} of {} ({})",
                 units::bytes(used),
                 units::bytes(limit),
                 units::share(used, limit)
             )));
         }
-        (Some(used), None) => items.push(plain(format!("{}, no limit", units::bytes(used)))),
+        (Some(used), None) => items.push(plain(format!("{}{charged}, no limit", units::bytes(used)))),
         (None, Some(limit)) => items.push(plain(format!("limit {}", units::bytes(limit)))),
         (None, None) => items.push(faint("no limit")),
     }

@@ -213,7 +213,7 @@ impl<'a> Page<'a> {
                 if is_below(pointer, &entry.pointer) {
                     return Some(String::new());
                 }
-                is_below(&entry.pointer, pointer).then(|| name_of(&entry.pointer, pointer))
+                is_below(&entry.pointer, pointer).then(|| name_of(report, &entry.pointer, pointer))
             });
             let Some(name) = name else { continue };
             if !self.explained.insert(index) || self.said.contains(entry.reason.as_str()) {
@@ -283,7 +283,31 @@ fn is_below(pointer: &str, upper: &str) -> bool {
 }
 
 /// What a pointer names within a section, in words: "/idle/page_cache_bytes" in "/idle" is "page cache".
-fn name_of(pointer: &str, section: &str) -> String {
+fn name_of(report: &AttachReport, pointer: &str, section: &str) -> String {
     let name = pointer.strip_prefix(section).unwrap_or(pointer).trim_matches('/');
+    let (start, rest) = match name.split_once('/') {
+        Some(("rows", rest)) if section == "/ledger" => rest.split_once('/').unwrap_or((rest, "")),
+        _ => name.split_once('/').unwrap_or((name, "")),
+    };
+    // Numbers mean nothing to readers; rows and Ps have names.
+    let named = start.parse::<usize>().ok().and_then(|index| match section {
+        "/ledger" => report.ledger.rows.get(index).map(|row| row.label.clone()),
+        "/processors" => report
+            .processors
+            .as_ref()?
+            .get(index)
+            .map(|processor| format!("P{}", processor.id)),
+        "/size_classes" => report
+            .size_classes
+            .as_ref()?
+            .get(index)
+            .map(|class| format!("{} B", class.object_bytes)),
+        _ => None,
+    });
+    let name = match named {
+        Some(label) if rest.is_empty() => label,
+        Some(label) => format!("{label} {rest}"),
+        None => name.to_owned(),
+    };
     name.trim_end_matches("_bytes").replace(['/', '_'], " ")
 }
