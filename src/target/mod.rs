@@ -2,14 +2,20 @@
 //! a time as can be. Knows processes and pages; knows nothing of Go.
 
 pub mod capture;
+pub mod cgroup;
+pub mod host;
 pub mod maps;
 mod pages;
 mod permissions;
 mod procdir;
 mod process;
+pub mod residency;
 mod sys;
 
-pub use capture::{Capture, CaptureOptions, Captured, Incomplete, Stop, StopKind};
+pub use capture::{Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, Stop, StopKind};
+pub use cgroup::{CgroupFacts, CgroupVersion};
+pub use host::{HostFacts, ThpSettings};
 pub use maps::{Backing, Mapping, Maps};
 pub use permissions::Access;
 pub use process::{LiveProcess, ProcessInfo, SharedNamespaces};
+pub use residency::{Residency, ResidencyGrade, RssFacts};

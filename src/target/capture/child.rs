@@ -322,6 +322,8 @@ fn paused(
     }
     let mut timer = kill_timer()?;
     store.begin_second_pass();
+    // While this process waits for a CPU the target stands still. It is short, and the timer ends it in any case.
+    sys::run_first();
     let enter = |store: &Store, phase: Phase| store.region().header().phase.store(phase as u32, Ordering::Release);
 
     // From here to the release every line is part of the pause.

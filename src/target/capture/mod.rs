@@ -20,6 +20,8 @@ use self::reader::{ProcessReader, RangeReader};
 use self::region::Header;
 use self::store::Store;
 use self::watchdog::Ended;
+use super::cgroup::{CgroupFacts, own_cpu_quota};
+use super::host::HostFacts;
 use super::pages::PageMap;
 use super::permissions::Access;
 use super::process::{LiveProcess, gone};
@@ -150,7 +152,25 @@ impl LiveProcess {
             Stop::Pause { max } => (Mode::Pause(max), StopKind::Paused),
             Stop::NoPause => (Mode::Twice { compare: true }, StopKind::None),
         };
+        // Frozen, it stands still already, and a thread would not answer an interrupt.
+        let frozen = self.is_frozen();
+        let (mode, kind) = match kind {
+            StopKind::Paused if frozen => (Mode::Twice { compare: true }, StopKind::Frozen),
+            _ => (mode, kind),
+        };
         let mut capture = self.run_child(make_planner, mode, kind, options.byte_budget)?;
+        if kind == StopKind::Frozen && !self.is_frozen() {
+            capture.stop = StopKind::None;
+            capture
+                .warnings
+                .push("the target's cgroup was thawed while it was read".to_owned());
+        }
+        if let Some(quota) = own_cpu_quota().filter(|quota| *quota < 1.0) {
+            capture.warnings.push(format!(
+                "gomemscan's own cgroup allows it {quota:.2} CPUs: once that is used up the target waits with it; run \
+                 it outside of that cgroup"
+            ));
+        }
         if let Stop::Pause { max } = options.stop
             && capture.pause > max
         {
@@ -196,9 +216,10 @@ impl LiveProcess {
         };
         let mut store =
             Store::new(&readable, byte_budget).map_err(|error| Error::io("reserving memory for the capture", error))?;
+        let bytes = byte_budget.min(affordable_bytes());
         let task = Task {
             mode,
-            bytes: byte_budget,
+            bytes,
             patience: PATIENCE,
             parent: 0,
         };
@@ -232,6 +253,11 @@ impl LiveProcess {
             warnings: Vec::new(),
             memory: Captured { store, readable },
         };
+        if bytes < byte_budget && complete == Err(Incomplete::BytesSpent) {
+            capture.warnings.push(format!(
+                "memory is short here: only {bytes} bytes were allowed for the capture"
+            ));
+        }
         // A planner that was cut off in the middle may never end; it is not asked again.
         if ended == Ended::Exited && !matches!(mode, Mode::Once) {
             capture.find_missing(&mut *make_planner());
@@ -319,6 +345,16 @@ impl LiveProcess {
     }
 }
 
+/// What may be copied without pressing the host or the tool's own cgroup, which may be the target's too.
+fn affordable_bytes() -> u64 {
+    let host = HostFacts::collect().memory_available_bytes.unwrap_or(u64::MAX);
+    let group = CgroupFacts::of_self()
+        .and_then(|group| group.headroom_bytes)
+        .unwrap_or(u64::MAX);
+    // Twice the budget can be in memory when the second pass asks for other pages than the first.
+    host.min(group) / 4
+}
+
 /// From the first interrupt to the last release, which is the death of the child when it could not release by itself.
 fn pause_of(header: &Header, ended_ns: u64) -> Duration {
     let begin = header.interrupt_ns.load(Ordering::Acquire);
@@ -385,4 +421,11 @@ impl Planner for Listed {
     fn wave(&mut self, wave: usize, _captured: &dyn Memory) -> Vec<Request> {
         if wave == 0 { self.requests.clone() } else { Vec::new() }
     }
+}
+
+/// Fresh shared memory for tests that need to know which of its pages were touched.
+#[cfg(test)]
+pub(crate) fn test_region(bytes: u64) -> &'static mut [u8] {
+    let region = Box::leak(Box::new(region::Region::new(bytes, bytes).unwrap()));
+    &mut region.data_mut()[..bytes as usize]
 }

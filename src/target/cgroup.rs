@@ -1,0 +1,413 @@
+//! The memory cgroup of a process: what it may use, what it uses, how much is left before the OOM killer comes; for
+//! cgroup v1, v2 and hosts with both, from inside a container or outside. Also whether the process is frozen, and how
+//! much CPU a process may use. All files are read through a function, so tests need no cgroups.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::process::LiveProcess;
+
+/// Which kind of hierarchy holds the memory controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupVersion {
+    /// A hierarchy per controller.
+    V1,
+    /// The unified hierarchy.
+    V2,
+}
+
+/// The memory cgroup of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupFacts {
+    /// Which kind.
+    pub version: CgroupVersion,
+    /// Its path as the tool sees it; begins with `/..` when it lies outside of the tool's cgroup namespace.
+    pub path: String,
+    /// The smallest limit of it and its visible ancestors; `None`: no limit.
+    pub limit_bytes: Option<u64>,
+    /// The smallest `memory.high`, above which the kernel slows the processes down.
+    pub high_bytes: Option<u64>,
+    /// Used by the group, page cache included.
+    pub current_bytes: Option<u64>,
+    /// Used, without page cache that can go at once: what kubelet compares with the limit.
+    pub working_set_bytes: Option<u64>,
+    /// What is left: the smallest limit minus working set on the way up.
+    pub headroom_bytes: Option<u64>,
+    /// Swap allowed; `None`: no limit, or no swap accounting.
+    pub swap_limit_bytes: Option<u64>,
+    /// Swap used.
+    pub swap_current_bytes: Option<u64>,
+    /// Processes of the group killed by its OOM killer.
+    pub oom_kills: Option<u64>,
+}
+
+/// Reads one file; `None` when there is none.
+type ReadFile<'a> = dyn Fn(&Path) -> Option<String> + 'a;
+
+/// No limit, as cgroup v1 writes it: the largest multiple of the page size.
+const V1_UNLIMITED: u64 = i64::MAX as u64 / (64 << 10) * (64 << 10);
+
+impl CgroupFacts {
+    /// Of a process; `None` when it is in no memory cgroup that can be seen from here.
+    pub fn of(process: &LiveProcess) -> Option<CgroupFacts> {
+        let cgroup = process.proc().text("cgroup").ok()?;
+        let own_mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        CgroupFacts::find(&cgroup, &own_mounts, &read_host).or_else(|| {
+            // The tool may sit in a container that does not see it; the target's own mounts may show it.
+            let mounts = process.proc().text("mountinfo").ok()?;
+            CgroupFacts::find(&cgroup, &mounts, &|path| read_bounded(process.open_in_root(path).ok()?))
+        })
+    }
+
+    /// Of the tool itself.
+    pub fn of_self() -> Option<CgroupFacts> {
+        let cgroup = fs::read_to_string("/proc/self/cgroup").ok()?;
+        CgroupFacts::find(&cgroup, &fs::read_to_string("/proc/self/mountinfo").ok()?, &read_host)
+    }
+
+    fn find(cgroup: &str, mountinfo: &str, read: &ReadFile) -> Option<CgroupFacts> {
+        let place = Place::find(cgroup, mountinfo, "memory")?;
+        let facts = match place.version {
+            CgroupVersion::V1 => v1(&place, read),
+            CgroupVersion::V2 => v2(&place, read),
+        };
+        // A directory that is not there (stale path, masked mount) says nothing; the root group says little, but exists.
+        let marker = place.dir.join("cgroup.procs");
+        (facts.current_bytes.is_some() || read(&marker).is_some()).then_some(facts)
+    }
+}
+
+impl LiveProcess {
+    /// Whether its cgroup is frozen, so that none of its threads runs.
+    pub fn is_frozen(&self) -> bool {
+        let Ok(cgroup) = self.proc().text("cgroup") else {
+            return false;
+        };
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        is_frozen(&cgroup, &mounts, &read_host)
+    }
+}
+
+fn is_frozen(cgroup: &str, mountinfo: &str, read: &ReadFile) -> bool {
+    let v2 = Place::unified(cgroup, mountinfo)
+        .and_then(|place| field(&read(&place.dir.join("cgroup.events"))?, "frozen"))
+        .is_some_and(|frozen| frozen == 1);
+    let v1 = Place::v1(cgroup, mountinfo, "freezer")
+        .and_then(|place| read(&place.dir.join("freezer.state")))
+        .is_some_and(|state| state.trim() == "FROZEN");
+    v1 || v2
+}
+
+/// The CPUs the tool may use by its cgroup's quota, when that is limited.
+pub(crate) fn own_cpu_quota() -> Option<f64> {
+    let cgroup = fs::read_to_string("/proc/self/cgroup").ok()?;
+    cpu_quota(&cgroup, &fs::read_to_string("/proc/self/mountinfo").ok()?, &read_host)
+}
+
+fn cpu_quota(cgroup: &str, mountinfo: &str, read: &ReadFile) -> Option<f64> {
+    let place = Place::find(cgroup, mountinfo, "cpu")?;
+    let quota = |dir: &Path| {
+        let (quota, period) = match place.version {
+            CgroupVersion::V2 => {
+                let text = read(&dir.join("cpu.max"))?;
+                let (quota, period) = text.trim().split_once(' ')?;
+                (quota.parse::<f64>().ok()?, period.parse::<f64>().ok()?)
+            }
+            CgroupVersion::V1 => {
+                let file = |name: &str| read(&dir.join(name))?.trim().parse::<f64>().ok();
+                (file("cpu.cfs_quota_us")?, file("cpu.cfs_period_us")?)
+            }
+        };
+        (quota > 0.0 && period > 0.0).then_some(quota / period)
+    };
+    place.levels().filter_map(|dir| quota(&dir)).min_by(f64::total_cmp)
+}
+
+/// Where the directory of a process in one hierarchy is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    version: CgroupVersion,
+    path: String,
+    mount: PathBuf,
+    dir: PathBuf,
+}
+
+impl Place {
+    /// Where a controller keeps its files: in a v1 hierarchy of its own, else in the unified one.
+    fn find(cgroup: &str, mountinfo: &str, controller: &str) -> Option<Place> {
+        Place::v1(cgroup, mountinfo, controller).or_else(|| Place::unified(cgroup, mountinfo))
+    }
+
+    fn unified(cgroup: &str, mountinfo: &str) -> Option<Place> {
+        let path = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?;
+        Place::new(CgroupVersion::V2, path, mountinfo, |kind, _| kind == "cgroup2")
+    }
+
+    fn v1(cgroup: &str, mountinfo: &str, controller: &str) -> Option<Place> {
+        let path = cgroup.lines().find_map(|line| {
+            let mut fields = line.splitn(3, ':').skip(1);
+            let controllers = fields.next()?;
+            controllers
+                .split(',')
+                .any(|name| name == controller)
+                .then_some(fields.next()?)
+        })?;
+        let has = |kind: &str, options: &str| kind == "cgroup" && options.split(',').any(|name| name == controller);
+        Place::new(CgroupVersion::V1, path, mountinfo, has)
+    }
+
+    fn new(version: CgroupVersion, path: &str, mountinfo: &str, is: impl Fn(&str, &str) -> bool) -> Option<Place> {
+        mountinfo.lines().find_map(|line| {
+            let (left, right) = line.split_once(" - ")?;
+            let mut left = left.split(' ').skip(3);
+            let (root, mount) = (unescape(left.next()?), unescape(left.next()?));
+            let mut right = right.split(' ');
+            let (kind, options) = (right.next()?, right.nth(1).unwrap_or(""));
+            if !is(kind, options) {
+                return None;
+            }
+            // Both paths are relative to the reader's cgroup namespace; a mount shows what lies below its root.
+            let below = match root.as_str() {
+                "/" => path,
+                root => path
+                    .strip_prefix(root)
+                    .filter(|rest| rest.is_empty() || rest.starts_with('/'))?,
+            };
+            let below = below.trim_start_matches('/');
+            if below.split('/').any(|name| name == "..") {
+                return None;
+            }
+            let mount = PathBuf::from(mount);
+            Some(Place {
+                version,
+                path: path.to_owned(),
+                dir: mount.join(below),
+                mount,
+            })
+        })
+    }
+
+    /// The directory and its visible ancestors, from the inside out.
+    fn levels(&self) -> impl Iterator<Item = PathBuf> {
+        self.dir
+            .ancestors()
+            .take_while(|dir| dir.starts_with(&self.mount))
+            .map(Path::to_path_buf)
+    }
+}
+
+fn v2(place: &Place, read: &ReadFile) -> CgroupFacts {
+    let number = |dir: &Path, name: &str| read(&dir.join(name))?.trim().parse::<u64>().ok();
+    let working_set = |dir: &Path| {
+        let stat = read(&dir.join("memory.stat"))?;
+        Some(number(dir, "memory.current")?.saturating_sub(field(&stat, "inactive_file")?))
+    };
+    let room = |dir: PathBuf| Some(number(&dir, "memory.max")?.saturating_sub(working_set(&dir)?));
+    let smallest = |name: &str| place.levels().filter_map(|dir| number(&dir, name)).min();
+    let events = read(&place.dir.join("memory.events")).unwrap_or_default();
+    CgroupFacts {
+        version: CgroupVersion::V2,
+        path: place.path.clone(),
+        limit_bytes: smallest("memory.max"),
+        high_bytes: smallest("memory.high"),
+        current_bytes: number(&place.dir, "memory.current"),
+        working_set_bytes: working_set(&place.dir),
+        headroom_bytes: place.levels().filter_map(room).min(),
+        swap_limit_bytes: smallest("memory.swap.max"),
+        swap_current_bytes: number(&place.dir, "memory.swap.current"),
+        oom_kills: field(&events, "oom_kill"),
+    }
+}
+
+fn v1(place: &Place, read: &ReadFile) -> CgroupFacts {
+    let number = |dir: &Path, name: &str| read(&dir.join(name))?.trim().parse::<u64>().ok();
+    let limit = |dir: &Path, name: &str| number(dir, name).filter(|&limit| limit < V1_UNLIMITED);
+    let working_set = |dir: &Path| {
+        let stat = read(&dir.join("memory.stat"))?;
+        Some(number(dir, "memory.usage_in_bytes")?.saturating_sub(field(&stat, "total_inactive_file")?))
+    };
+    let room = |dir: PathBuf| Some(limit(&dir, "memory.limit_in_bytes")?.saturating_sub(working_set(&dir)?));
+    let smallest = |name: &str| place.levels().filter_map(|dir| limit(&dir, name)).min();
+    let memory = smallest("memory.limit_in_bytes");
+    let both = smallest("memory.memsw.limit_in_bytes");
+    let used = number(&place.dir, "memory.usage_in_bytes");
+    let used_both = number(&place.dir, "memory.memsw.usage_in_bytes");
+    let oom = read(&place.dir.join("memory.oom_control")).unwrap_or_default();
+    CgroupFacts {
+        version: CgroupVersion::V1,
+        path: place.path.clone(),
+        limit_bytes: memory,
+        high_bytes: None,
+        current_bytes: used,
+        working_set_bytes: working_set(&place.dir),
+        headroom_bytes: place.levels().filter_map(room).min(),
+        swap_limit_bytes: memory.zip(both).map(|(memory, both)| both.saturating_sub(memory)),
+        swap_current_bytes: used.zip(used_both).map(|(used, both)| both.saturating_sub(used)),
+        oom_kills: field(&oom, "oom_kill"),
+    }
+}
+
+/// The number behind `key` in lines of `key number`.
+fn field(text: &str, key: &str) -> Option<u64> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+/// mountinfo writes a space as `\040`.
+fn unescape(text: &str) -> String {
+    [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
+        .iter()
+        .fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
+
+fn read_host(path: &Path) -> Option<String> {
+    read_bounded(fs::File::open(path).ok()?)
+}
+
+fn read_bounded(file: fs::File) -> Option<String> {
+    let mut text = String::new();
+    file.take(1 << 20).read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Files in a temporary directory that stands for the root of the file system.
+    struct Root(tempfile::TempDir);
+
+    impl Root {
+        fn new(files: &[(&str, &str)]) -> Root {
+            let root = tempfile::tempdir().unwrap();
+            for (path, text) in files {
+                let path = root.path().join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, text).unwrap();
+            }
+            Root(root)
+        }
+
+        fn read(&self, path: &Path) -> Option<String> {
+            fs::read_to_string(self.0.path().join(path.strip_prefix("/").unwrap())).ok()
+        }
+    }
+
+    const V2_MOUNT: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+
+    #[test]
+    fn the_smallest_limit_on_the_way_up_counts_in_v2() {
+        let root = Root::new(&[
+            ("sys/fs/cgroup/a/memory.max", "1000\n"),
+            ("sys/fs/cgroup/a/memory.high", "max\n"),
+            ("sys/fs/cgroup/a/memory.current", "900\n"),
+            ("sys/fs/cgroup/a/memory.stat", "anon 1\ninactive_file 100\n"),
+            ("sys/fs/cgroup/a/b/memory.max", "5000\n"),
+            ("sys/fs/cgroup/a/b/memory.high", "4000\n"),
+            ("sys/fs/cgroup/a/b/memory.current", "600\n"),
+            ("sys/fs/cgroup/a/b/memory.stat", "anon 1\ninactive_file 50\n"),
+            ("sys/fs/cgroup/a/b/memory.swap.max", "max\n"),
+            ("sys/fs/cgroup/a/b/memory.swap.current", "7\n"),
+            ("sys/fs/cgroup/a/b/memory.events", "low 0\noom 2\noom_kill 3\n"),
+        ]);
+        let facts = CgroupFacts::find("0::/a/b\n", V2_MOUNT, &|path| root.read(path)).unwrap();
+        assert_eq!(
+            facts,
+            CgroupFacts {
+                version: CgroupVersion::V2,
+                path: "/a/b".to_owned(),
+                limit_bytes: Some(1000),
+                high_bytes: Some(4000),
+                current_bytes: Some(600),
+                working_set_bytes: Some(550),
+                headroom_bytes: Some(200),
+                swap_limit_bytes: None,
+                swap_current_bytes: Some(7),
+                oom_kills: Some(3),
+            }
+        );
+    }
+
+    #[test]
+    fn a_hybrid_host_keeps_memory_in_v1() {
+        let mounts = format!("31 23 0:27 /docker/x /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n{V2_MOUNT}");
+        let root = Root::new(&[
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("sys/fs/cgroup/memory/y/memory.limit_in_bytes", "4096000\n"),
+            ("sys/fs/cgroup/memory/y/memory.usage_in_bytes", "96000\n"),
+            (
+                "sys/fs/cgroup/memory/y/memory.stat",
+                "inactive_file 1\ntotal_inactive_file 6000\n",
+            ),
+            ("sys/fs/cgroup/memory/y/memory.memsw.limit_in_bytes", "5096000\n"),
+            ("sys/fs/cgroup/memory/y/memory.memsw.usage_in_bytes", "97000\n"),
+            (
+                "sys/fs/cgroup/memory/y/memory.oom_control",
+                "oom_kill_disable 0\nunder_oom 0\noom_kill 1\n",
+            ),
+        ]);
+        let cgroup = "4:memory:/docker/x/y\n1:cpu,cpuacct:/z\n0::/\n";
+        let facts = CgroupFacts::find(cgroup, &mounts, &|path| root.read(path)).unwrap();
+        assert_eq!(facts.version, CgroupVersion::V1);
+        assert_eq!(
+            (facts.limit_bytes, facts.headroom_bytes),
+            (Some(4096000), Some(4006000))
+        );
+        assert_eq!(
+            (facts.swap_limit_bytes, facts.swap_current_bytes),
+            (Some(1000000), Some(1000))
+        );
+        assert_eq!(facts.oom_kills, Some(1));
+    }
+
+    #[test]
+    fn a_group_outside_of_the_namespace_is_not_guessed() {
+        assert_eq!(
+            CgroupFacts::find("0::/../../other\n", V2_MOUNT, &|_| Some("1\n".to_owned())),
+            None
+        );
+        let mounts = "30 23 0:26 /docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(
+            CgroupFacts::find("0::/docker/xy\n", mounts, &|_| Some("1\n".to_owned())),
+            None
+        );
+    }
+
+    #[test]
+    fn the_root_group_has_no_limit_and_no_usage() {
+        let root = Root::new(&[("sys/fs/cgroup/cgroup.procs", "1\n")]);
+        let facts = CgroupFacts::find("0::/\n", V2_MOUNT, &|path| root.read(path)).unwrap();
+        assert_eq!(
+            (facts.limit_bytes, facts.current_bytes, facts.headroom_bytes),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn frozen_is_seen_in_both_kinds() {
+        let v2 = Root::new(&[("sys/fs/cgroup/a/cgroup.events", "populated 1\nfrozen 1\n")]);
+        assert!(is_frozen("0::/a\n", V2_MOUNT, &|path| v2.read(path)));
+        let mounts = "31 23 0:27 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n";
+        let v1 = Root::new(&[("sys/fs/cgroup/freezer/a/freezer.state", "FROZEN\n")]);
+        assert!(is_frozen("6:freezer:/a\n0::/\n", mounts, &|path| v1.read(path)));
+        assert!(!is_frozen("6:freezer:/b\n0::/\n", mounts, &|path| v1.read(path)));
+    }
+
+    #[test]
+    fn the_cpu_quota_is_the_smallest_on_the_way_up() {
+        let root = Root::new(&[
+            ("sys/fs/cgroup/a/cpu.max", "50000 100000\n"),
+            ("sys/fs/cgroup/a/b/cpu.max", "max 100000\n"),
+        ]);
+        assert_eq!(cpu_quota("0::/a/b\n", V2_MOUNT, &|path| root.read(path)), Some(0.5));
+        assert_eq!(cpu_quota("0::/\n", V2_MOUNT, &|path| root.read(path)), None);
+    }
+
+    #[test]
+    fn mount_points_with_spaces_are_found() {
+        let mounts = "30 23 0:26 / /cg\\040roup rw - cgroup2 cgroup2 rw\n";
+        let place = Place::unified("0::/a\n", mounts).unwrap();
+        assert_eq!(place.dir, PathBuf::from("/cg roup/a"));
+    }
+}

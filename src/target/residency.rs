@@ -1,0 +1,341 @@
+//! Which bytes of a process are in memory and which are swapped out, page by page, and the several figures the kernel
+//! has for the sum. The page-level sum is the truth; statm is kept beside it because it is what people see in `top`.
+
+use super::maps::{Backing, Maps};
+use super::pages::{Method, PageMap, PageRun};
+use super::procdir::{ProcDir, kb_field};
+use super::process::LiveProcess;
+use crate::error::Result;
+use crate::memory::Range;
+
+/// How far residency figures can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResidencyGrade {
+    /// Looked up page by page, the shared zero page left out.
+    Exact,
+    /// Looked up page by page; mapped but never written pages may be counted though they cost nothing.
+    WithZeroPages,
+    /// Only sums per mapping could be had; parts of a mapping are taken in proportion.
+    PerMapping,
+}
+
+/// Which pages of a set of ranges are present or swapped.
+#[derive(Clone, Debug)]
+pub struct Residency {
+    grade: ResidencyGrade,
+    resident: Intervals,
+    swapped: Intervals,
+    huge: Intervals,
+    /// Start, end, resident and swapped bytes of whole mappings, where nothing better can be had.
+    mappings: Vec<(u64, u64, u64, u64)>,
+}
+
+/// What the kernel says about the resident memory of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RssFacts {
+    /// Sum over the pages of all mappings.
+    pub page_level_bytes: u64,
+    /// How `page_level_bytes` was found.
+    pub grade: ResidencyGrade,
+    /// `Rss` of smaps_rollup.
+    pub smaps_rollup_bytes: Option<u64>,
+    /// `Pss` of smaps_rollup: pages shared with others divided by their number.
+    pub pss_bytes: Option<u64>,
+    /// `Anonymous` of smaps_rollup.
+    pub anonymous_bytes: Option<u64>,
+    /// `Pss_Shmem` of smaps_rollup.
+    pub shmem_pss_bytes: Option<u64>,
+    /// The second field of statm, from counters that drift by some pages per CPU.
+    pub statm_bytes: Option<u64>,
+    /// Swapped out, by pages.
+    pub swap_bytes: u64,
+    /// `AnonHugePages` of smaps_rollup.
+    pub anon_huge_bytes: Option<u64>,
+    /// `LazyFree` of smaps_rollup: given back with MADV_FREE, still resident until memory is short.
+    pub lazy_free_bytes: Option<u64>,
+}
+
+impl Residency {
+    /// Looks up the pages of `ranges`, which may overlap and come in any order.
+    pub fn of(process: &LiveProcess, ranges: &[Range]) -> Result<Residency> {
+        match process.proc().file("pagemap") {
+            Ok(file) => Residency::by_page(process, PageMap::new(file), ranges),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::ENOENT)) => {
+                process.recheck()?;
+                let smaps = process
+                    .proc()
+                    .read("smaps")
+                    .map_err(|error| process.lost("smaps", &error))?;
+                Ok(Residency::by_mapping(&String::from_utf8_lossy(&smaps)))
+            }
+            Err(error) => Err(process.lost("pagemap", &error)),
+        }
+    }
+
+    fn by_page(process: &LiveProcess, mut pages: PageMap, ranges: &[Range]) -> Result<Residency> {
+        let grade = match pages.method() {
+            Method::Scan => ResidencyGrade::Exact,
+            Method::Read => ResidencyGrade::WithZeroPages,
+        };
+        let mut found = Residency {
+            grade,
+            resident: Intervals::default(),
+            swapped: Intervals::default(),
+            huge: Intervals::default(),
+            mappings: Vec::new(),
+        };
+        let mut runs: Vec<PageRun> = Vec::new();
+        for (start, end) in joined(ranges) {
+            pages
+                .scan(start, end, &mut runs)
+                .map_err(|error| process.lost("pagemap", &error))?;
+            for run in runs.drain(..) {
+                if run.swapped {
+                    found.swapped.push(run.start, run.end);
+                } else if run.present && !run.zero {
+                    found.resident.push(run.start, run.end);
+                    if run.huge {
+                        found.huge.push(run.start, run.end);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn by_mapping(smaps: &str) -> Residency {
+        let mut mappings: Vec<(u64, u64, u64, u64)> = Vec::new();
+        for line in smaps.lines() {
+            let first = line.split_ascii_whitespace().next().unwrap_or("");
+            let addresses = first.split_once('-').and_then(|(start, end)| {
+                Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
+            });
+            match (addresses, mappings.last_mut()) {
+                (Some((start, end)), _) if start < end => mappings.push((start, end, 0, 0)),
+                (None, Some(mapping)) => {
+                    mapping.2 = kb_field(line, "Rss").unwrap_or(mapping.2);
+                    mapping.3 = kb_field(line, "Swap").unwrap_or(mapping.3);
+                }
+                _ => {}
+            }
+        }
+        let none = Intervals::default;
+        Residency {
+            grade: ResidencyGrade::PerMapping,
+            resident: none(),
+            swapped: none(),
+            huge: none(),
+            mappings,
+        }
+    }
+
+    /// How far the figures can be trusted.
+    pub fn grade(&self) -> ResidencyGrade {
+        self.grade
+    }
+
+    /// Bytes of `range` that are in memory.
+    pub fn resident_bytes(&self, range: Range) -> u64 {
+        self.resident.bytes_in(range) + self.share(range, |mapping| mapping.2)
+    }
+
+    /// Bytes of `range` that are swapped out.
+    pub fn swapped_bytes(&self, range: Range) -> u64 {
+        self.swapped.bytes_in(range) + self.share(range, |mapping| mapping.3)
+    }
+
+    /// Bytes of `range` that are in huge pages; 0 when the kernel does not tell.
+    pub fn huge_bytes(&self, range: Range) -> u64 {
+        self.huge.bytes_in(range)
+    }
+
+    /// Bytes in memory of all ranges looked up.
+    pub fn total_resident_bytes(&self) -> u64 {
+        self.resident.total() + self.mappings.iter().map(|mapping| mapping.2).sum::<u64>()
+    }
+
+    /// Bytes swapped out of all ranges looked up.
+    pub fn total_swapped_bytes(&self) -> u64 {
+        self.swapped.total() + self.mappings.iter().map(|mapping| mapping.3).sum::<u64>()
+    }
+
+    /// The resident intervals, in address order.
+    pub fn resident_ranges(&self) -> impl Iterator<Item = Range> {
+        self.resident.iter()
+    }
+
+    fn share(&self, range: Range, of: impl Fn(&(u64, u64, u64, u64)) -> u64) -> u64 {
+        let first = self.mappings.partition_point(|mapping| mapping.1 <= range.start.0);
+        let overlapping = self
+            .mappings
+            .iter()
+            .skip(first)
+            .take_while(|mapping| mapping.0 < range.end().0);
+        let part = |mapping: &(u64, u64, u64, u64)| {
+            let overlap = mapping.1.min(range.end().0) - mapping.0.max(range.start.0);
+            (u128::from(of(mapping)) * u128::from(overlap) / u128::from(mapping.1 - mapping.0)) as u64
+        };
+        overlapping.map(part).sum()
+    }
+}
+
+impl RssFacts {
+    /// Sums up the pages of all mappings of a process and asks the kernel for its own figures.
+    pub fn of(process: &LiveProcess, maps: &Maps) -> Result<RssFacts> {
+        // [vvar] pages are mapped and belong to the kernel; no figure counts them.
+        let counted = |backing: &Backing| !matches!(backing, Backing::Other(name) if name != "[uprobes]");
+        let ranges: Vec<Range> = maps.iter().filter(|m| counted(&m.backing)).map(|m| m.range()).collect();
+        let residency = Residency::of(process, &ranges)?;
+        Ok(RssFacts::new(process.proc(), &residency))
+    }
+
+    fn new(proc: &ProcDir, pages: &Residency) -> RssFacts {
+        let rollup = proc.text("smaps_rollup").unwrap_or_default();
+        let field = |key| kb_field(&rollup, key);
+        let statm = proc.text("statm").ok();
+        let statm_pages = statm.and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok());
+        RssFacts {
+            page_level_bytes: pages.total_resident_bytes(),
+            grade: pages.grade(),
+            smaps_rollup_bytes: field("Rss"),
+            pss_bytes: field("Pss"),
+            anonymous_bytes: field("Anonymous"),
+            shmem_pss_bytes: field("Pss_Shmem"),
+            statm_bytes: statm_pages.and_then(|pages| pages.checked_mul(super::pages::page_size())),
+            swap_bytes: pages.total_swapped_bytes(),
+            anon_huge_bytes: field("AnonHugePages"),
+            lazy_free_bytes: field("LazyFree"),
+        }
+    }
+}
+
+/// The ranges as page-aligned, sorted stretches without overlaps.
+fn joined(ranges: &[Range]) -> Vec<(u64, u64)> {
+    let page = super::pages::page_size();
+    let mut sorted: Vec<(u64, u64)> = ranges
+        .iter()
+        .filter(|range| range.len > 0)
+        .map(|range| {
+            let end = range
+                .end()
+                .0
+                .checked_next_multiple_of(page)
+                .unwrap_or(u64::MAX / page * page);
+            (range.start.0 / page * page, end)
+        })
+        .collect();
+    sorted.sort_unstable();
+    let mut joined: Vec<(u64, u64)> = Vec::with_capacity(sorted.len());
+    for (start, end) in sorted {
+        match joined.last_mut() {
+            Some(last) if start <= last.1 => last.1 = last.1.max(end),
+            _ => joined.push((start, end)),
+        }
+    }
+    joined
+}
+
+/// Sorted, disjoint intervals that know how many bytes lie before each.
+#[derive(Clone, Debug, Default)]
+struct Intervals {
+    /// Start, end, bytes in all intervals before.
+    list: Vec<(u64, u64, u64)>,
+}
+
+impl Intervals {
+    /// Appends an interval that lies behind all others.
+    fn push(&mut self, start: u64, end: u64) {
+        let before = self.total();
+        match self.list.last_mut() {
+            Some(last) if last.1 == start => last.1 = end,
+            Some(last) if last.1 > start => {}
+            _ => self.list.push((start, end, before)),
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.list
+            .last()
+            .map_or(0, |(start, end, before)| before + (end - start))
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Range> {
+        self.list
+            .iter()
+            .map(|&(start, end, _)| Range::new(crate::memory::Addr(start), end - start))
+    }
+
+    fn bytes_in(&self, range: Range) -> u64 {
+        self.bytes_below(range.end().0) - self.bytes_below(range.start.0)
+    }
+
+    /// How many bytes of the intervals lie below `addr`.
+    fn bytes_below(&self, addr: u64) -> u64 {
+        let after = self.list.partition_point(|(start, _, _)| *start < addr);
+        let last = after.checked_sub(1).and_then(|index| self.list.get(index));
+        last.map_or(0, |(start, end, before)| before + (addr.min(*end) - start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Addr;
+
+    #[test]
+    fn intervals_count_exactly_what_lies_inside() {
+        let mut intervals = Intervals::default();
+        intervals.push(100, 200);
+        intervals.push(200, 250);
+        intervals.push(400, 500);
+        let bytes = |start, len| intervals.bytes_in(Range::new(Addr(start), len));
+        assert_eq!(intervals.total(), 250);
+        assert_eq!(bytes(0, u64::MAX), 250);
+        assert_eq!(bytes(150, 300), 150);
+        assert_eq!(bytes(250, 150), 0);
+        assert_eq!(bytes(499, 1), 1);
+        assert_eq!(bytes(500, 1), 0);
+        assert_eq!(bytes(120, 0), 0);
+    }
+
+    #[test]
+    fn sums_per_mapping_are_shared_out() {
+        let text = "1000-5000 rw-p 00000000 00:00 0 \nSize: 16 kB\nRss:    8 kB\nSwap:   4 kB\n\
+                    6000-7000 rw-p 0 0:0 0 [x y]\nRss: 4 kB\nSwap: 0 kB\nVmFlags: rd wr\n";
+        let residency = Residency::by_mapping(text);
+        assert_eq!(residency.grade(), ResidencyGrade::PerMapping);
+        assert_eq!(residency.total_resident_bytes(), 12288);
+        assert_eq!(residency.resident_bytes(Range::new(Addr(0x1000), 0x2000)), 4096);
+        assert_eq!(residency.swapped_bytes(Range::new(Addr(0), 0x10000)), 4096);
+        assert_eq!(residency.resident_bytes(Range::new(Addr(0x5000), 0x1000)), 0);
+    }
+
+    #[test]
+    fn both_ways_to_look_up_pages_agree_with_what_was_touched() {
+        let process = LiveProcess::open(std::process::id() as i32).unwrap();
+        let page = super::super::pages::page_size();
+        let len = 64 * page;
+        let memory = super::super::capture::test_region(len);
+        let start = memory.as_ptr() as u64;
+        for index in [0usize, 1, 5, 63] {
+            memory[index * page as usize] = 1;
+        }
+        let range = Range::new(Addr(start), len);
+        for plain in [false, true] {
+            let file = process.proc().file("pagemap").unwrap();
+            let pages = if plain {
+                PageMap::plain(file)
+            } else {
+                PageMap::new(file)
+            };
+            let residency = Residency::by_page(&process, pages, &[range]).unwrap();
+            assert_eq!(residency.total_resident_bytes(), 4 * page);
+            assert_eq!(residency.resident_bytes(Range::new(Addr(start + page), page)), page);
+            assert_eq!(
+                residency.resident_bytes(Range::new(Addr(start + 2 * page), 3 * page)),
+                0
+            );
+            assert_eq!(residency.resident_ranges().count(), 3);
+        }
+    }
+}
