@@ -56,6 +56,14 @@ pub struct RssFacts {
 }
 
 impl Residency {
+    /// Looks up the pages of all mappings that count towards RSS.
+    pub fn of_process(process: &LiveProcess, maps: &Maps) -> Result<Residency> {
+        // [vvar] pages are mapped and belong to the kernel; no figure counts them.
+        let counted = |backing: &Backing| !matches!(backing, Backing::Other(name) if name != "[uprobes]");
+        let ranges: Vec<Range> = maps.iter().filter(|m| counted(&m.backing)).map(|m| m.range()).collect();
+        Residency::of(process, &ranges)
+    }
+
     /// Looks up the pages of `ranges`, which may overlap and come in any order.
     pub fn of(process: &LiveProcess, ranges: &[Range]) -> Result<Residency> {
         match process.proc().file("pagemap") {
@@ -180,13 +188,9 @@ impl Residency {
 }
 
 impl RssFacts {
-    /// Sums up the pages of all mappings of a process and asks the kernel for its own figures.
-    pub fn of(process: &LiveProcess, maps: &Maps) -> Result<RssFacts> {
-        // [vvar] pages are mapped and belong to the kernel; no figure counts them.
-        let counted = |backing: &Backing| !matches!(backing, Backing::Other(name) if name != "[uprobes]");
-        let ranges: Vec<Range> = maps.iter().filter(|m| counted(&m.backing)).map(|m| m.range()).collect();
-        let residency = Residency::of(process, &ranges)?;
-        Ok(RssFacts::new(process.proc(), &residency))
+    /// The sum over `pages`, which are those of all mappings, and the kernel's own figures beside it.
+    pub fn of(process: &LiveProcess, pages: &Residency) -> RssFacts {
+        RssFacts::new(process.proc(), pages)
     }
 
     fn new(proc: &ProcDir, pages: &Residency) -> RssFacts {

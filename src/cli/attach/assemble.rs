@@ -1,6 +1,7 @@
 //! From a decoded snapshot to the report: runs the analyses, and notes for every section that is missing why it is.
 
-use super::scan::{HostFacts, Scanned};
+use super::host::HostSide;
+use super::scan::Scanned;
 use crate::analysis::{
     Clock, FindingFacts, HeapKinds, IdleFacts, Resident, checks, findings, free_goroutines, gc, goroutines, heap_kinds,
     idle, large_objects, ledger, memstats, processors, size_classes, verdict,
@@ -12,7 +13,7 @@ use crate::model::{AttachReport, Grade, Graded, Idle, LargeObjects, Unavailable,
 pub fn assemble(
     report: &mut AttachReport,
     scanned: &Scanned,
-    host: &HostFacts,
+    host: &HostSide,
     type_name: &dyn Fn(&Span) -> Option<String>,
 ) {
     let snapshot = &scanned.snapshot;
@@ -74,6 +75,7 @@ pub fn assemble(
     }
     consistency(report, scanned);
     grades(report, heap.as_ref());
+    host.grade(report);
     conclude(report);
 }
 

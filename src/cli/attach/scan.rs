@@ -4,8 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::assemble::assemble;
-use super::mappings::mapping_rows;
-use crate::analysis::{MappingRow, RssFacts};
+use super::host::HostSide;
 use crate::error::{Error, Result};
 use crate::goruntime::capture::Summary;
 use crate::goruntime::frames::FrameTable;
@@ -111,7 +110,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.begin("reading mark bits and residency");
     let (marks, marks_missing) = read_marks(&process, &runtime, &snapshot);
     steps.end("marks");
-    let host = HostFacts::read(&process, &snapshot);
+    let host = HostSide::read(&process, &snapshot);
     steps.end("residency");
 
     let (frames, symbols_missing) = resolve_frames(&capture.memory, &image, &runtime, &snapshot);
@@ -216,7 +215,9 @@ fn head(
     let build = image.build.as_ref();
     let mut report = AttachReport::new();
     report.captured_at = humantime::format_rfc3339_millis(capture.at_realtime).to_string();
-    report.captured_monotonic_ns = Some(capture.at_monotonic_ns);
+    report.captured_monotonic_ns = capture
+        .at_monotonic_ns
+        .checked_add_signed(process.monotonic_offset_ns());
     report.process = Process {
         pid: info.pid.max(0) as u64,
         ns_pid: u64::try_from(info.ns_pid).ok(),
@@ -269,6 +270,16 @@ fn head(
             message: message.clone(),
         })
         .collect();
+    if let Some(changes) = capture.changes {
+        let message = format!(
+            "read while it ran, twice: {} of {} pages ({} bytes) differed between the two readings",
+            changes.changed_pages, changes.compared_pages, changes.changed_bytes
+        );
+        report.warnings.push(model::Warning {
+            section: "capture".into(),
+            message,
+        });
+    }
     for (request, why) in capture.missing.iter().take(MISSING_SHOWN) {
         let (what, range) = (request.what, request.range);
         let message = format!("{what} at {} ({} bytes): {why}", range.start, range.len);
@@ -306,37 +317,4 @@ fn tool() -> Tool {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         peak_rss_bytes: peak.map(|kib| kib * 1024),
     }
-}
-
-/// The host's side: residency, mappings, limits.
-pub struct HostFacts {
-    /// Which pages are resident.
-    pub residency: Option<Residency>,
-    /// Mappings outside the heap.
-    pub mappings: Vec<MappingRow>,
-    /// Resident set sizes.
-    pub rss: RssFacts,
-}
-/// placeholder
-pub struct Residency;
-impl Residency {
-    /// placeholder
-    pub fn resident_bytes(&self, _range: Range) -> u64 {
-        0
-    }
-}
-
-impl HostFacts {
-    fn read(process: &LiveProcess, snapshot: &Snapshot) -> HostFacts {
-        HostFacts {
-            residency: None,
-            mappings: process
-                .maps()
-                .map(|maps| mapping_rows(&maps, snapshot))
-                .unwrap_or_default(),
-            rss: RssFacts::default(),
-        }
-    }
-
-    fn fill(&self, _report: &mut AttachReport) {}
 }

@@ -1,0 +1,125 @@
+//! The host's side of a scan, read right after the release: which pages are resident, what the mappings are, the
+//! memory cgroup, and the machine.
+
+use super::mappings::mapping_rows;
+use crate::analysis::{MappingRow, RssFacts};
+use crate::goruntime::snapshot::Snapshot;
+use crate::model::{AttachReport, Cgroup, Grade, Graded, Host, Thp, Unavailable, Warning};
+use crate::target::{
+    CgroupFacts, CgroupVersion, HostFacts, LiveProcess, Residency, ResidencyGrade, RssFacts as Kernel,
+};
+
+/// What the kernel says about the target and the machine.
+pub struct HostSide {
+    /// Which pages are resident; `None` when that could not be read.
+    pub residency: Option<Residency>,
+    /// Why not.
+    residency_missing: Option<String>,
+    /// Mappings outside the Go heap.
+    pub mappings: Vec<MappingRow>,
+    /// Resident set sizes.
+    pub rss: RssFacts,
+    cgroup: Option<CgroupFacts>,
+    host: HostFacts,
+}
+
+impl HostSide {
+    /// Reads everything; what cannot be read is left out with its reason.
+    pub fn read(process: &LiveProcess, snapshot: &Snapshot) -> HostSide {
+        let maps = process.maps();
+        let pages = maps
+            .as_ref()
+            .map_err(|error| error.to_string())
+            .and_then(|maps| Residency::of_process(process, maps).map_err(|error| error.to_string()));
+        let (residency, residency_missing) = match pages {
+            Ok(residency) => (Some(residency), None),
+            Err(why) => (None, Some(why)),
+        };
+        let rss = residency.as_ref().map_or_else(RssFacts::default, |residency| {
+            let kernel = Kernel::of(process, residency);
+            RssFacts {
+                page_level: Some(kernel.page_level_bytes),
+                statm: kernel.statm_bytes,
+                swap: Some(residency.total_swapped_bytes()),
+            }
+        });
+        HostSide {
+            residency,
+            residency_missing,
+            mappings: maps.map(|maps| mapping_rows(&maps, snapshot)).unwrap_or_default(),
+            rss,
+            cgroup: CgroupFacts::of(process),
+            host: HostFacts::collect(),
+        }
+    }
+
+    /// Fills the sections about the machine and the cgroup.
+    pub fn fill(&self, report: &mut AttachReport) {
+        let thp = &self.host.thp;
+        report.host = Host {
+            name: Some(self.host.hostname.clone()),
+            boot_id: self.host.boot_id.clone(),
+            kernel: Some(self.host.kernel.clone()),
+            page_bytes: Some(self.host.page_bytes),
+            cpus: Some(self.host.cpus as u64),
+            thp: Some(Thp {
+                enabled: thp.enabled.clone(),
+                defrag: thp.defrag.clone(),
+                use_zero_page: thp.use_zero_page,
+                khugepaged_defrag: thp.khugepaged_defrag,
+            }),
+        };
+        report.process.cgroup_path = self.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
+        report.cgroup = self.cgroup.as_ref().map(|cgroup| Cgroup {
+            version: match cgroup.version {
+                CgroupVersion::V1 => 1,
+                CgroupVersion::V2 => 2,
+            },
+            path: cgroup.path.clone(),
+            limit_bytes: cgroup.limit_bytes,
+            current_bytes: cgroup.current_bytes,
+            working_set_bytes: cgroup.working_set_bytes,
+            headroom_bytes: cgroup.headroom_bytes,
+        });
+        if let Some(why) = &self.residency_missing {
+            for pointer in [
+                "/ledger/rss_bytes",
+                "/idle/unreturned_resident_bytes",
+                "/idle/returnable_now_bytes",
+            ] {
+                report.unavailable.push(Unavailable {
+                    pointer: pointer.into(),
+                    reason: why.clone(),
+                });
+            }
+        }
+    }
+
+    /// Lowers the grade of residency figures where the kernel only gave sums.
+    pub fn grade(&self, report: &mut AttachReport) {
+        let grade = self.residency.as_ref().map_or(ResidencyGrade::Exact, Residency::grade);
+        let message = match grade {
+            ResidencyGrade::Exact => return,
+            ResidencyGrade::WithZeroPages => {
+                "pages that were mapped but never written count as resident: this kernel does not tell them apart"
+            }
+            ResidencyGrade::PerMapping => {
+                "residency is known per mapping only (/proc/PID/pagemap is not readable); shares of a mapping are taken in proportion"
+            }
+        };
+        for pointer in [
+            "/ledger",
+            "/idle/unreturned_resident_bytes",
+            "/idle/returnable_now_bytes",
+        ] {
+            report.grades.push(Graded {
+                pointer: pointer.into(),
+                grade: Grade::Estimated,
+            });
+        }
+        report.warnings.push(Warning {
+            section: "ledger".into(),
+            message: message.into(),
+        });
+    }
+}
