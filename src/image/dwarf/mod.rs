@@ -8,6 +8,9 @@ mod section;
 mod shape;
 mod unit;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -7,6 +7,9 @@ mod format;
 mod inline;
 mod table;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
