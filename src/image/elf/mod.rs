@@ -94,7 +94,7 @@ pub struct Elf {
     pub sections: Vec<Section>,
     /// Dynamic loader (`PT_INTERP`); `None` for a static executable.
     pub interpreter: Option<String>,
-    /// Lowest segment address, rounded down to `link_page` as the loader does. Load bias = address at which file
+    /// Lowest segment address, rounded down to a page of 4 KiB as the loader does. Load bias = address at which file
     /// offset 0 is mapped - this.
     pub link_base: u64,
     /// GNU build id in hexadecimal.
