@@ -3,5 +3,13 @@
 #[path = "support/synth/mod.rs"]
 mod synth;
 
+#[path = "synthetic/analyse.rs"]
+mod analyse;
 #[path = "synthetic/books.rs"]
 mod books;
+#[path = "synthetic/marks.rs"]
+mod marks;
+#[path = "synthetic/places.rs"]
+mod places;
+#[path = "synthetic/spans.rs"]
+mod spans;
