@@ -8,6 +8,8 @@ use crate::memory::{Addr, Memory, Range};
 
 /// More span structures than any real heap has (a span for each 8 KiB of 1 TiB).
 const MOST_SPANS: u64 = 1 << 27;
+/// More slots than any span has (1024); from Go 1.22 on the field itself ends here.
+const MOST_SLOTS: u32 = u16::MAX as u32;
 
 /// `mspan.state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +194,7 @@ impl Span {
             return Err("its span class is none that the runtime has");
         }
         match u64::from(self.nelems).checked_mul(self.elemsize) {
-            Some(bytes) if bytes <= self.bytes() && self.nelems > 0 && self.elemsize > 0 => {}
+            Some(bytes) if bytes <= self.bytes() && (1..=MOST_SLOTS).contains(&self.nelems) && self.elemsize > 0 => {}
             _ => return Err("its slots do not fit its pages"),
         }
         if self.alloc_count > self.nelems {
@@ -215,7 +217,7 @@ pub struct Spans {
     pub impossible: u64,
     /// The first error met.
     pub first_error: Option<DecodeError>,
-    /// Live spans whose pages overlap another live span's.
+    /// Live spans whose first page lies in another live span.
     pub overlapping: u64,
 }
 
@@ -246,11 +248,11 @@ impl Spans {
             }
         }
         spans.live.sort_unstable_by_key(|span| span.start);
-        spans.overlapping = spans
-            .live
-            .windows(2)
-            .filter(|pair| pair[0].start.saturating_add(pair[0].bytes()) > pair[1].start)
-            .count() as u64;
+        let mut end = 0;
+        for span in &spans.live {
+            spans.overlapping += u64::from(span.start < end);
+            end = end.max(span.range().end().0);
+        }
         Ok(spans)
     }
 

@@ -34,7 +34,8 @@ pub struct Image {
     pub elf: Arc<Elf>,
     /// How it was built; `None` when it is not a Go program.
     pub build: Option<BuildInfo>,
-    /// The runtime's types and globals, or why there are none.
+    /// The runtime's types and globals, or why there are none. Holds some megabytes of debug information: take it
+    /// out and drop it once the layout is resolved.
     pub debug: std::result::Result<DebugInfo, NoDebugInfo>,
     /// What was wrong with the file but could be done without.
     pub warnings: Vec<String>,

@@ -8,6 +8,9 @@ mod section;
 mod shape;
 mod unit;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -54,6 +57,9 @@ pub struct DebugInfo {
 impl DebugInfo {
     /// Reads and indexes the debug information of `elf`.
     pub fn read(elf: Arc<Elf>, file: &ExeFile) -> Result<DebugInfo, NoDebugInfo> {
+        if elf.sections.is_empty() && !elf.warnings.is_empty() {
+            return Err(NoDebugInfo::Unreadable("the section headers are damaged".into()));
+        }
         let abbrevs = LazySection::new("abbrev");
         let abbrevs = abbrevs.bytes(&elf, file);
         let side = Side::new(elf.clone(), file.clone());

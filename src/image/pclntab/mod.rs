@@ -5,12 +5,18 @@
 
 mod format;
 mod inline;
+mod model;
+mod pc;
 mod table;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::format::Header;
+pub use self::model::{Frame, Function, ModuleTables, TextSection};
 use self::table::Table;
 pub use self::table::TableRef;
 use super::bytes::{u8_at, u32_at};
@@ -18,92 +24,9 @@ use super::elf::Elf;
 use super::file::ExeFile;
 use crate::error::Result;
 
-/// One entry of `moduledata.textsectmap`: the part `vaddr..end` of the text, counted from its start as the linker
-/// laid it out, begins at `baseaddr`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextSection {
-    /// First offset.
-    pub vaddr: u64,
-    /// Offset behind the last.
-    pub end: u64,
-    /// Link-time address of the first offset.
-    pub baseaddr: u64,
-}
-
-/// Where a module's tables are: values of `runtime.moduledata`, load bias removed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ModuleTables {
-    /// Address of the `pcHeader`.
-    pub pc_header: u64,
-    /// Bytes.
-    pub funcnametab: TableRef,
-    /// 32-bit integers.
-    pub cutab: TableRef,
-    /// Bytes.
-    pub filetab: TableRef,
-    /// Bytes.
-    pub pctab: TableRef,
-    /// Bytes.
-    pub pclntable: TableRef,
-    /// Pairs of 32-bit integers; the last marks the end.
-    pub ftab: TableRef,
-    /// Start of the text.
-    pub text: u64,
-    /// End of the text.
-    pub etext: u64,
-    /// First program counter of any function.
-    pub minpc: u64,
-    /// Behind the last program counter of any function.
-    pub maxpc: u64,
-    /// Base of funcdata offsets; without it inlined calls are not expanded.
-    pub gofunc: Option<u64>,
-    /// Several text sections, in very large binaries; one or none otherwise.
-    pub textsectmap: Vec<TextSection>,
-}
-
-/// A function of the binary (not an inlined one).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Function {
-    /// Full name, "runtime.(*mheap).alloc".
-    pub name: Arc<str>,
-    /// Link-time address of its first instruction.
-    pub entry: u64,
-    /// Link-time address of the next function.
-    pub end: u64,
-    /// Line of its `func` keyword; unknown before Go 1.20.
-    pub start_line: Option<u32>,
-    /// The outermost frame of a stack (`FuncFlagTopFrame`): unwinding ends here.
-    pub top_frame: bool,
-    /// Writes the stack pointer in a way its frame size does not tell (`FuncFlagSPWrite`).
-    pub writes_sp: bool,
-    /// Written in assembly.
-    pub asm: bool,
-    /// Offset of its `_func` in pclntable.
-    record: u64,
-}
-
-/// One frame of a call stack at some program counter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// Full name of the function.
-    pub function: Arc<str>,
-    /// Link-time entry address of the function whose code it is; for an inlined frame, the one it was inlined into.
-    pub entry: u64,
-    /// Source file as the compiler recorded it.
-    pub file: Option<Arc<str>>,
-    /// Line in it, from 1.
-    pub line: Option<u32>,
-    /// Line of the function's `func` keyword; unknown before Go 1.20.
-    pub start_line: Option<u32>,
-    /// Whether the call was inlined into the next frame.
-    pub inlined: bool,
-}
-
 const FLAG_TOP_FRAME: u8 = 1;
 const FLAG_SP_WRITE: u8 = 2;
 const FLAG_ASM: u8 = 4;
-/// Longest pc-value table walked; the largest functions have some ten thousand entries.
-const MAX_PAIRS: usize = 1 << 20;
 
 /// The pclntab of one module.
 #[derive(Debug)]
@@ -347,61 +270,6 @@ impl SymbolTable {
             .entry(offset)
             .or_insert_with(|| string(&self.files, offset))
             .clone()
-    }
-
-    /// Value at `pc` of the pc-value table at `offset` in pctab, for a function that starts at `entry`.
-    fn pc_value(&self, offset: u32, entry: u64, pc: u64) -> Option<i32> {
-        if offset == 0 {
-            return None;
-        }
-        let mut cursor = self.pc_values.cursor(offset.into());
-        let (mut value, mut at) = (-1i32, entry);
-        for pair in 0..MAX_PAIRS {
-            let delta = cursor.varint()?;
-            if delta == 0 && pair > 0 {
-                return None;
-            }
-            // Zigzag: the lowest bit is the sign.
-            let step = (delta >> 1).cast_signed();
-            value = value.wrapping_add(if delta & 1 == 0 { step } else { !step });
-            let run = u64::from(cursor.varint()?) * u64::from(self.header.quantum);
-            at = at.checked_add(run)?;
-            if pc < at {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    /// Address of text offset `offset` (`moduledata.textAddr`).
-    fn address(&self, offset: u32) -> Option<u64> {
-        let offset = u64::from(offset);
-        let sections = &self.at.textsectmap;
-        if sections.len() > 1 {
-            for (i, s) in sections.iter().enumerate() {
-                let last = i + 1 == sections.len();
-                if offset >= s.vaddr && (offset < s.end || (last && offset == s.end)) {
-                    return s.baseaddr.checked_add(offset - s.vaddr);
-                }
-            }
-        }
-        self.at.text.checked_add(offset)
-    }
-
-    /// Text offset of `pc` (`moduledata.textOff`).
-    fn text_offset(&self, pc: u64) -> Option<u32> {
-        let sections = &self.at.textsectmap;
-        let mut offset = pc.checked_sub(self.at.text);
-        if sections.len() > 1 {
-            let inside = |s: &&TextSection| {
-                let into = pc.checked_sub(s.baseaddr);
-                into.is_some_and(|into| into <= s.end.saturating_sub(s.vaddr))
-            };
-            // The end of one section may be the start of the next: the later one wins.
-            let s = sections.iter().rev().find(inside)?;
-            offset = pc.checked_sub(s.baseaddr)?.checked_add(s.vaddr);
-        }
-        u32::try_from(offset?).ok()
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {

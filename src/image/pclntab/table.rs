@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::super::bytes::array_at;
 use super::super::elf::Elf;
 use super::super::file::ExeFile;
 use crate::error::Result;
@@ -62,6 +63,11 @@ impl Table {
 
     /// The `N` bytes at `at`.
     pub(super) fn array<const N: usize>(&self, at: u64) -> Option<[u8; N]> {
+        let (window, into) = self.window(at)?;
+        if let Some(bytes) = array_at(&window, into) {
+            return Some(bytes);
+        }
+        // Across two windows.
         let mut out = [0; N];
         let mut cursor = self.cursor(at);
         for byte in &mut out {

@@ -1,0 +1,148 @@
+//! What a test gets: the made-up program, ways to break it, and the way from its bytes to a report's sections.
+
+use std::rc::Rc;
+
+use gomemscan::analysis;
+use gomemscan::goruntime::capture::SummaryPlanner;
+use gomemscan::goruntime::frames::{FrameTable, Position, Symbolizer};
+use gomemscan::goruntime::globals::Globals;
+use gomemscan::goruntime::layout::Layout;
+use gomemscan::goruntime::marks::Marks;
+use gomemscan::goruntime::snapshot::Snapshot;
+use gomemscan::goruntime::variants::{Arch, Variant};
+use gomemscan::memory::{Memory, Planner, Range};
+use gomemscan::model::Check;
+
+use super::accounts::Truth;
+use super::sched::{Functions, Processors};
+use super::space::{Captured, Space};
+use super::spans::Placed;
+use super::writer::{BIAS, Writer};
+
+/// More waves than any planner may take.
+const MOST_WAVES: usize = 1000;
+
+/// A made-up program.
+pub struct SynthTarget {
+    pub w: Writer,
+    pub truth: Truth,
+    pub spans: Vec<Placed>,
+    pub processors: Processors,
+    pub gs: Vec<u64>,
+    pub functions: Functions,
+}
+
+/// A scan of it.
+pub struct Scan {
+    pub layout: Layout,
+    pub variant: Variant,
+    pub globals: Globals,
+    pub captured: Captured,
+    pub waves: usize,
+    pub snapshot: Snapshot,
+}
+
+impl SynthTarget {
+    /// Breaks one field of a variable's structure: "mheap_" as `runtime.mheap`, and so on.
+    pub fn put(&mut self, root: &str, at: u64, path: &str, value: u64) {
+        self.w.put(root, at, path, value);
+    }
+
+    pub fn put_mheap(&mut self, path: &str, value: u64) {
+        self.w.put("runtime.mheap", self.w.global("mheap_"), path, value);
+    }
+
+    pub fn put_span(&mut self, index: usize, path: &str, value: u64) {
+        self.w.put("runtime.mspan", self.spans[index].addr, path, value);
+    }
+
+    /// Makes the page of `at` unreadable.
+    pub fn lose(&mut self, at: u64) {
+        self.w.space.unmap(at, 8);
+    }
+
+    /// Captures as a scan does, wave by wave, and decodes what was captured.
+    pub fn scan(&self) -> Scan {
+        let layout = Layout::resolve(&self.w.types).unwrap();
+        let globals = Globals::resolve(&self.w.types, BIAS).unwrap();
+        let variant = Variant::of(self.w.types.release.minor(), Arch::Amd64, &self.w.types);
+        let mut captured = Captured::nothing(Rc::new(self.w.space.clone()));
+        let mut waves = 0;
+        {
+            let mut planner = SummaryPlanner::new(&layout, &globals, &variant);
+            loop {
+                let requests = planner.wave(waves, &captured);
+                if requests.is_empty() {
+                    break;
+                }
+                captured.take(&requests);
+                waves += 1;
+                assert!(waves < MOST_WAVES, "the planner does not come to an end");
+            }
+        }
+        captured.forgotten.borrow_mut().clear();
+        let snapshot = Snapshot::decode(&captured, &layout, &variant, &globals);
+        Scan {
+            layout,
+            variant,
+            globals,
+            captured,
+            waves,
+            snapshot,
+        }
+    }
+
+    /// The mark bits, read from the running program.
+    pub fn marks(&self, scan: &Scan) -> Option<Marks> {
+        self.marks_with(scan, |space| space)
+    }
+
+    /// The same, of a program that changes between the stop and the read.
+    pub fn marks_with(&self, scan: &Scan, change: impl Fn(Space) -> Space) -> Option<Marks> {
+        let (Ok(spans), Ok(gc)) = (&scan.snapshot.spans, &scan.snapshot.gc) else {
+            return None;
+        };
+        let running = change(self.w.space.clone());
+        let mut read = |ranges: &[Range]| Box::new(running.copy(ranges)) as Box<dyn Memory>;
+        Some(Marks::read(&mut read, &scan.layout, &scan.variant, gc.sweepgen, spans))
+    }
+
+    pub fn frames(&self, scan: &Scan) -> FrameTable {
+        match &scan.snapshot.goroutines {
+            Ok(gs) => FrameTable::resolve(gs, &Symbols(&self.functions)),
+            Err(_) => FrameTable::default(),
+        }
+    }
+
+    /// Every check of the scan, marks included.
+    pub fn checks(&self, scan: &Scan) -> Vec<Check> {
+        let marks = self.marks(scan);
+        analysis::checks(
+            &scan.snapshot,
+            &scan.layout,
+            &scan.variant,
+            &self.frames(scan),
+            marks.as_ref(),
+        )
+    }
+}
+
+/// Names by the addresses that the builder gave.
+struct Symbols<'a>(&'a Functions);
+
+impl Symbolizer for Symbols<'_> {
+    fn creation(&self, gopc: u64) -> Option<Position> {
+        let function = self.function(gopc)?;
+        let line = gopc.wrapping_sub(Functions::FROM) as u32 / 16;
+        Some(Position {
+            function,
+            file: "main.go".into(),
+            line,
+        })
+    }
+
+    fn function(&self, pc: u64) -> Option<String> {
+        let index = pc.checked_sub(Functions::FROM)? / Functions::BYTES;
+        self.0.names.get(index as usize).map(|name| (*name).to_owned())
+    }
+}

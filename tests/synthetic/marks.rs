@@ -1,0 +1,161 @@
+//! Which slots the last mark found alive: bitmaps, inline marks, and spans that change before they are read.
+
+use gomemscan::analysis;
+use gomemscan::goruntime::marks::Marks;
+
+use crate::books::assert_exact;
+use crate::synth::{Release, Span, Sweep, Synth, SynthTarget, has_inline_marks};
+
+fn marks_of(target: &SynthTarget) -> Marks {
+    target.marks(&target.scan()).unwrap()
+}
+
+fn one(release: Release, span: Span) -> SynthTarget {
+    Synth::release(release).span(span).build()
+}
+
+#[test]
+fn an_unswept_span_shows_its_mark_bits_and_a_swept_one_its_alloc_bits() {
+    // The builder fills whichever bitmap does not count with ones.
+    for release in Release::ALL {
+        for sweep in Sweep::ALL {
+            let target = one(release, Span::small(release, 74, 8).marks([0, 3, 7]).sweep(sweep));
+            assert_eq!(marks_of(&target).of_span, [Some(3)], "{release:?} {sweep:?}");
+            assert_exact(&target);
+        }
+    }
+}
+
+#[test]
+fn inline_marks_are_or_ed_with_the_bitmap() {
+    let span = Span::small(Release::Go126, 11, 60)
+        .sweep(Sweep::Needed)
+        .marks([1, 2, 3])
+        .inline_marks([3, 4, 55]);
+    let target = one(Release::Go126, span);
+    assert_eq!(marks_of(&target).of_span, [Some(5)]);
+    assert_exact(&target);
+}
+
+#[test]
+fn all_marks_may_be_inline() {
+    for class in (4..=53).filter(|class| has_inline_marks(Release::Go126, crate::synth::CLASS_BYTES[class >> 1])) {
+        let span = Span::small(Release::Go126, class as u8, 9)
+            .sweep(Sweep::Needed)
+            .marks([]);
+        let last = span.slots - 1;
+        let target = one(Release::Go126, span.inline_marks([0, last]));
+        assert_eq!(marks_of(&target).of_span, [Some(2)], "span class {class}");
+    }
+}
+
+#[test]
+fn objects_of_8_bytes_and_above_512_have_no_inline_marks() {
+    for class in [2, 3, 54, 55, 135] {
+        let target = one(
+            Release::Go126,
+            Span::small(Release::Go126, class, 4).sweep(Sweep::Needed).marks([1]),
+        );
+        assert_eq!(marks_of(&target).of_span, [Some(1)], "span class {class}");
+        assert_exact(&target);
+    }
+}
+
+#[test]
+fn bits_behind_the_last_slot_are_no_objects() {
+    // The builder sets them all, in the bitmap and in the span.
+    for release in Release::ALL {
+        for class in 2..136 {
+            let target = one(release, Span::small(release, class, 1).sweep(Sweep::Needed).marks([]));
+            assert_eq!(marks_of(&target).of_span, [Some(0)], "{release:?} span class {class}");
+        }
+    }
+}
+
+#[test]
+fn a_fully_marked_span_counts_every_slot() {
+    for release in Release::ALL {
+        for class in 2..136 {
+            let span = Span::small(release, class, u64::MAX);
+            let slots = span.slots;
+            let target = one(release, span.sweep(Sweep::CachedStale));
+            assert_eq!(
+                marks_of(&target).of_span,
+                [Some(slots as u32)],
+                "{release:?} span class {class}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_span_swept_between_the_stop_and_the_read_is_not_believed() {
+    let spans = (0..3).map(|_| Span::small(Release::Go126, 74, 8).sweep(Sweep::Needed).marks([0, 1]));
+    let target = Synth::release(Release::Go126).spans(spans).build();
+    let scan = target.scan();
+    let swept = target.w.at("runtime.mspan", target.spans[1].addr, "sweepgen");
+    let marks = target
+        .marks_with(&scan, |mut space| {
+            space.write(swept, &10u32.to_le_bytes());
+            space
+        })
+        .unwrap();
+    assert_eq!(marks.of_span, [Some(2), None, Some(2)]);
+    assert_eq!((marks.accepted, marks.changed, marks.unreadable), (2, 1, 0));
+}
+
+#[test]
+fn a_swept_span_that_moves_into_an_mcache_keeps_its_bits() {
+    let target = one(Release::Go126, Span::small(Release::Go126, 74, 8).marks([0, 1]));
+    let scan = target.scan();
+    let at = target.w.at("runtime.mspan", target.spans[0].addr, "sweepgen");
+    let marks = target
+        .marks_with(&scan, |mut space| {
+            space.write(at, &13u32.to_le_bytes());
+            space
+        })
+        .unwrap();
+    assert_eq!(marks.of_span, [Some(2)]);
+}
+
+#[test]
+fn bits_that_cannot_be_read_leave_their_span_unknown() {
+    let spans = (0..3).map(|_| Span::small(Release::Go126, 11, 8).sweep(Sweep::Needed).marks([0, 1]));
+    let mut target = Synth::release(Release::Go126).spans(spans).build();
+    target.lose(target.spans[0].start + 8192 - 64);
+    target.put_span(1, "gcmarkBits", u64::MAX - 3);
+    let marks = marks_of(&target);
+    assert_eq!(marks.of_span, [None, None, Some(2)]);
+    assert_eq!(marks.unreadable, 2);
+}
+
+#[test]
+fn a_span_cannot_make_the_reader_fetch_a_gigabyte_of_bits() {
+    let release = Release::Go119;
+    let mut target = one(release, Span::large(1 << 20));
+    target.put_span(0, "elemsize", 1);
+    target.put_span(0, "nelems", 1 << 32);
+    assert_eq!(target.scan().snapshot.spans.unwrap().impossible, 1);
+    target.put_span(0, "nelems", 1 << 17);
+    assert_eq!(target.scan().snapshot.spans.unwrap().impossible, 1);
+}
+
+#[test]
+fn marked_garbage_and_free_slots_fill_the_span() {
+    let span = Span::small(Release::Go126, 74, 8).sweep(Sweep::Needed).marks([0, 3, 7]);
+    let (elem, slots, bytes) = (span.elem, span.slots, span.bytes());
+    let target = Synth::release(Release::Go126)
+        .span(span)
+        .span(Span::small(Release::Go126, 75, 8).marks([0]))
+        .build();
+    let scan = target.scan();
+    let marks = target.marks(&scan).unwrap();
+    let spans = scan.snapshot.spans.unwrap();
+    let heap = analysis::heap_kinds(&spans, Some(&marks), 10, None);
+    assert_eq!(heap.bytes.marked, 3 * elem + elem);
+    assert_eq!(heap.bytes.garbage, 5 * elem);
+    assert_eq!(heap.bytes.since, 7 * elem);
+    assert_eq!(heap.bytes.free, 2 * (slots - 8) * elem);
+    let sum = heap.bytes.marked + heap.bytes.garbage + heap.bytes.since + heap.bytes.free + heap.bytes.tails;
+    assert_eq!(sum, 2 * bytes);
+}
