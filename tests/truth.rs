@@ -83,9 +83,7 @@ fn goroutines_equal(scanned: &Scan, own: &Stats, context: &str) {
             .entry((status, group.created_by, group.file, u64::from(group.line)))
             .or_default() += group.count;
     }
-    let mut seen = scanned.groups();
-    seen.retain(|(_, creator, _, _), _| !creator.starts_with("runtime."));
-    assert_eq!(seen, told, "{context}");
+    assert_eq!(scanned.groups(), told, "{context}");
     assert_eq!(scanned.int("/goroutines/user"), own.num_goroutine(), "{context}");
     let by_status = scanned.at("/goroutines/by_status").as_object().unwrap();
     let total: u64 = by_status.values().map(|count| count.as_u64().unwrap()).sum();

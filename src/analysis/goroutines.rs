@@ -48,7 +48,7 @@ pub fn goroutines(
     let mut by_status: BTreeMap<String, u64> = BTreeMap::new();
     let mut by_reason: HashMap<u8, Tally> = HashMap::new();
     let mut by_creator: HashMap<Option<u32>, u64> = HashMap::new();
-    let mut groups: HashMap<(u32, Option<u8>, Option<u32>), Tally> = HashMap::new();
+    let mut groups: HashMap<(bool, u32, Option<u8>, Option<u32>), Tally> = HashMap::new();
     let mut ages = AgeHistogram {
         edges_ns: AGE_EDGES.to_vec(),
         counts: vec![0; AGE_EDGES.len()],
@@ -57,7 +57,8 @@ pub fn goroutines(
     let (mut total, mut user) = (0, 0);
     for g in all.alive(variant) {
         total += 1;
-        user += u64::from(frames.is_user(g, all.finalizer_running));
+        let system = !frames.is_user(g, all.finalizer_running);
+        user += u64::from(!system);
         *by_status.entry(status(variant, g).to_owned()).or_default() += 1;
         *by_creator.entry(frames.creator(g)).or_default() += 1;
         let waiting = is_waiting(variant, g);
@@ -67,7 +68,7 @@ pub fn goroutines(
             count_age(&mut ages, age);
         }
         groups
-            .entry((g.status, waiting.then_some(g.wait_reason), frames.creator(g)))
+            .entry((system, g.status, waiting.then_some(g.wait_reason), frames.creator(g)))
             .or_default()
             .add(age);
     }
@@ -105,9 +106,10 @@ pub fn goroutines(
     creators.truncate(MOST_GROUPS);
     let mut groups: Vec<GoroutineGroup> = groups
         .into_iter()
-        .map(|((number, wait, id), tally)| {
+        .map(|((system, number, wait, id), tally)| {
             let (function, file, line) = place(position(id));
             GoroutineGroup {
+                system,
                 status: variant.status.name(number).unwrap_or("unknown").to_owned(),
                 reason: wait.map(reason),
                 function,

@@ -53,6 +53,9 @@ pub struct ByCreator {
 /// Goroutines alike in what they do and where they come from.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 pub struct GoroutineGroup {
+    /// Whether they are the runtime's own.
+    #[serde(default)]
+    pub system: bool,
     /// Status in the runtime's words, for example "waiting".
     pub status: String,
     /// Wait reason; null unless waiting.

@@ -286,6 +286,7 @@ pub fn large_sick() -> AttachReport {
                 None,
             ),
             GoroutineGroup {
+                system: false,
                 status: "syscall".into(),
                 count: 10,
                 ..GoroutineGroup::default()
@@ -630,6 +631,7 @@ fn processor(id: u64, status: PStatus) -> Processor {
 
 fn group(count: u64, reason: &str, function: &str, file: &str, line: u64, wait: Option<u64>) -> GoroutineGroup {
     GoroutineGroup {
+        system: false,
         status: "waiting".into(),
         reason: Some(reason.into()),
         function: Some(function.into()),

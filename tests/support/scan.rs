@@ -19,7 +19,13 @@ pub struct Scan {
 /// `gomemscan attach PID --json`, with further arguments. Panics when there is no document.
 pub fn scan(pid: u32, arguments: &[&str]) -> Scan {
     let output = Command::new(env!("CARGO_BIN_EXE_gomemscan"))
+        // A test machine may be so busy that a thread waits for a CPU to stop on.
         .args(["attach", &pid.to_string(), "--json"])
+        .args(if arguments.contains(&"--no-pause") {
+            &[][..]
+        } else {
+            &["--max-pause", "20s"]
+        })
         .args(arguments)
         .output()
         .expect("gomemscan starts");
@@ -81,11 +87,15 @@ impl Scan {
             .collect()
     }
 
-    /// Goroutine counts by (wait reason or status, creator, file, line).
+    /// User goroutine counts by (wait reason or status, creator, file, line).
     pub fn groups(&self) -> BTreeMap<(String, String, String, u64), u64> {
         let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
         let mut groups = BTreeMap::new();
-        for group in self.list("/goroutines/groups") {
+        for group in self
+            .list("/goroutines/groups")
+            .iter()
+            .filter(|group| group["system"] == false)
+        {
             let wait = if group["reason"].is_null() {
                 &group["status"]
             } else {
