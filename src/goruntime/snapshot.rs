@@ -62,15 +62,7 @@ impl Snapshot {
         let heap = both(&spans, &index);
         let places = heap.and_then(|(spans, index)| {
             let ps = processors.as_ref().map_err(|error| *error)?;
-            Ok(Places::find(
-                memory,
-                layout,
-                globals.mheap,
-                sweepgen?,
-                spans,
-                index,
-                ps,
-            ))
+            Ok(Places::find(memory, layout, globals.mheap, sweepgen?, spans, index, ps))
         });
         let manual = heap.and_then(|(spans, index)| ManualSpans::decode(memory, layout, globals, spans, index));
         let memstats = heap.and_then(|(spans, index)| {
