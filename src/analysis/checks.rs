@@ -1,6 +1,7 @@
 //! The accounting identities: the runtime keeps the same quantity in several places, and every scan compares them. On
 //! a process at rest the difference is 0; a running P may have one operation in flight, which is the tolerance.
 
+use super::sum;
 use crate::goruntime::frames::FrameTable;
 use crate::goruntime::layout::Layout;
 use crate::goruntime::marks::Marks;
@@ -52,8 +53,8 @@ pub fn checks(
         span_bytes,
     };
     if let (Ok(spans), Ok(stats)) = (&snapshot.spans, &snapshot.memstats) {
-        let in_use: u64 = spans.in_use().map(|span| span.bytes()).sum();
-        let manual: u64 = spans.manual().map(|span| span.bytes()).sum();
+        let in_use = sum(spans.in_use().map(|span| span.bytes()));
+        let manual = sum(spans.manual().map(|span| span.bytes()));
         let held = &stats.heap_stats;
         let manual_expected = held
             .in_stacks
@@ -65,9 +66,9 @@ pub fn checks(
             manual_expected as u64,
             manual,
         );
-        let allocated: u64 = spans.in_use().map(|span| span.allocated_bytes()).sum();
+        let allocated = sum(spans.in_use().map(|span| span.allocated_bytes()));
         list.bytes("allocated slots = HeapAlloc", stats.heap_alloc, allocated);
-        let objects: u64 = spans.in_use().map(|span| u64::from(span.alloc_count)).sum();
+        let objects = sum(spans.in_use().map(|span| u64::from(span.alloc_count)));
         list.count(
             "allocated slots = HeapObjects",
             "objects",
@@ -113,7 +114,7 @@ pub fn checks(
                 in_use.wrapping_add(manual),
                 in_spans,
             );
-            let owned: u64 = pages.in_use.iter().map(|range| range.len).sum();
+            let owned = sum(pages.in_use.iter().map(|range| range.len));
             list.bytes(
                 "heap address ranges = pages.inUse.totalBytes",
                 pages.in_use_bytes,
@@ -121,7 +122,7 @@ pub fn checks(
             );
         }
         if let Ok(ps) = &snapshot.processors {
-            let cached: u64 = ps.live.iter().map(|p| p.cached_spans).sum();
+            let cached = sum(ps.live.iter().map(|p| p.cached_spans));
             let structures = (spans.live.len() as u64)
                 .wrapping_add(cached)
                 .wrapping_mul(layout.mspan.size);
@@ -215,10 +216,8 @@ pub fn checks(
 
 /// Bytes of the slots that the last mark found alive.
 pub(super) fn marked_bytes(spans: &Spans, marks: &Marks) -> u64 {
-    (spans.live.iter().zip(&marks.of_span))
-        .filter(|(span, _)| span.state == SpanState::InUse)
-        .filter_map(|(span, marked)| marked.map(|count| u64::from(count).saturating_mul(span.elemsize)))
-        .fold(0, u64::saturating_add)
+    let in_use = (spans.live.iter().zip(&marks.of_span)).filter(|(span, _)| span.state == SpanState::InUse);
+    sum(in_use.filter_map(|(span, marked)| marked.map(|count| u64::from(count).saturating_mul(span.elemsize))))
 }
 
 struct Checks {

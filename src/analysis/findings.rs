@@ -72,7 +72,7 @@ pub fn verdict(facts: &FindingFacts<'_>, findings: &[Finding]) -> Option<Verdict
         .unwrap_or(Severity::Info);
     let unreturned = facts.idle.unreturned_resident_bytes.or(facts.idle.unreturned_bytes)?;
     let total = units::bytes(rss);
-    let text = if unreturned * 5 >= rss {
+    let text = if unreturned.saturating_mul(5) >= rss {
         let now = match facts.idle.returnable_now_bytes {
             Some(bytes) if bytes > 0 => format!("; {} of it could be returned at once", units::bytes(bytes)),
             _ => String::new(),

@@ -1,6 +1,7 @@
 //! What the bytes of in-use spans are: marked live by the last GC, allocated since (live or dead, unknown), garbage
 //! found by the last mark and not swept yet, free slots, and span ends that no slot covers.
 
+use super::sum;
 use crate::goruntime::marks::Marks;
 use crate::goruntime::mspan::{Span, SpanState, Spans, Sweep};
 use crate::memory::Range;
@@ -40,11 +41,15 @@ impl Kinds {
     }
 
     fn add(&mut self, other: Kinds) {
-        self.marked += other.marked;
-        self.since += other.since;
-        self.garbage += other.garbage;
-        self.free += other.free;
-        self.tails += other.tails;
+        for (total, part) in [
+            (&mut self.marked, other.marked),
+            (&mut self.since, other.since),
+            (&mut self.garbage, other.garbage),
+            (&mut self.free, other.free),
+            (&mut self.tails, other.tails),
+        ] {
+            *total = total.saturating_add(part);
+        }
     }
 
     /// The share of each kind when `part` of `whole` bytes are resident; rounding goes to a large kind.
@@ -70,7 +75,7 @@ impl Kinds {
     }
 
     fn total(&self) -> u64 {
-        self.marked + self.since + self.garbage + self.free + self.tails
+        sum([self.marked, self.since, self.garbage, self.free, self.tails].into_iter())
     }
 }
 
@@ -105,7 +110,7 @@ pub fn heap_kinds(spans: &Spans, marks: Option<&Marks>, sweepgen: u32, resident:
             let part = resident(span.range());
             sum.add(kinds.scaled(part, span.bytes()));
             if marked == Some(0) && Sweep::of(span.sweepgen, sweepgen).is_unswept() {
-                heap.dead_spans_resident += part;
+                heap.dead_spans_resident = heap.dead_spans_resident.saturating_add(part);
             }
         }
     }

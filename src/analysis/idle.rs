@@ -1,6 +1,7 @@
 //! Memory that is free inside the runtime but not returned to the OS, by where it sits, and what would return it.
 
 use super::heap::{HeapKinds, Resident};
+use super::sum;
 use crate::goruntime::goroutines::FreeGoroutines;
 use crate::goruntime::mcentral::{Place, Places};
 use crate::goruntime::mspan::Spans;
@@ -26,15 +27,11 @@ pub struct IdleFacts<'a> {
 
 /// Resident bytes of the free, unreturned pages: (outside page caches, in page caches).
 fn resident_idle(pages: &PageAlloc, resident: &Resident<'_>) -> (u64, u64) {
-    let sum = |wanted: PageState| {
-        pages
-            .runs
-            .iter()
-            .filter(|(state, _)| *state == wanted)
-            .map(|(_, run)| resident(*run))
-            .sum::<u64>()
+    let of = |wanted: PageState| {
+        let runs = pages.runs.iter().filter(|(state, _)| *state == wanted);
+        sum(runs.map(|(_, run)| resident(*run)))
     };
-    (sum(PageState::Idle), sum(PageState::CachedIdle))
+    (of(PageState::Idle), of(PageState::CachedIdle))
 }
 
 /// The section.
@@ -49,7 +46,7 @@ pub fn idle(facts: &IdleFacts<'_>, resident: Option<&Resident<'_>>) -> Idle {
         .map(|(spans, places)| held_free(spans, places));
     Idle {
         unreturned_bytes: facts.pages.map(PageAlloc::unreturned_bytes),
-        unreturned_resident_bytes: resident_pages.map(|(free, cached)| free + cached),
+        unreturned_resident_bytes: resident_pages.map(|(free, cached)| free.saturating_add(cached)),
         page_cache_bytes: facts.pages.map(|pages| pages.cached_idle * PAGE_BYTES),
         span_free_bytes: facts.heap.map(|heap| heap.bytes.free),
         unswept_garbage_bytes: facts.heap.filter(|_| facts.marks_known).map(|heap| heap.bytes.garbage),
@@ -58,7 +55,7 @@ pub fn idle(facts: &IdleFacts<'_>, resident: Option<&Resident<'_>>) -> Idle {
         free_stack_bytes: free_stacks(facts),
         returnable_now_bytes: resident_pages.map(|(free, _)| free),
         returnable_after_gc: resident_pages.map(|(free, cached)| ByteBounds {
-            at_least_bytes: free + cached + facts.heap.map_or(0, |heap| heap.dead_spans_resident),
+            at_least_bytes: sum([free, cached, facts.heap.map_or(0, |heap| heap.dead_spans_resident)].into_iter()),
             // Anything alive at the last mark may be dead by now, so a GC may free any part of the heap.
             at_most_bytes: None,
         }),
@@ -70,8 +67,8 @@ fn held_free(spans: &Spans, places: &Places) -> (u64, u64) {
     let (mut mcache, mut mcentral) = (0, 0);
     for (span, place) in spans.live.iter().zip(&places.of_span) {
         match place {
-            Some(Place::Mcache(_)) => mcache += span.free_bytes(),
-            Some(_) => mcentral += span.free_bytes(),
+            Some(Place::Mcache(_)) => mcache = span.free_bytes().saturating_add(mcache),
+            Some(_) => mcentral = span.free_bytes().saturating_add(mcentral),
             None => {}
         }
     }
@@ -81,6 +78,12 @@ fn held_free(spans: &Spans, places: &Places) -> (u64, u64) {
 /// Stacks that no goroutine uses: free in the pools, in mcaches, large ones, and those that dead goroutines keep.
 pub(super) fn free_stacks(facts: &IdleFacts<'_>) -> Option<u64> {
     let (manual, processors, dead) = (facts.manual?, facts.processors?, facts.free_goroutines?);
-    let cached: u64 = processors.mcaches().map(|mcache| mcache.stack_cache_bytes()).sum();
-    Some(manual.pool_free_bytes + manual.large_free_bytes + cached + dead.stack_bytes)
+    let cached = sum(processors.mcaches().map(|mcache| mcache.stack_cache_bytes()));
+    let parts = [
+        manual.pool_free_bytes,
+        manual.large_free_bytes,
+        cached,
+        dead.stack_bytes,
+    ];
+    Some(sum(parts.into_iter()))
 }

@@ -2,6 +2,7 @@
 
 use super::heap::{HeapKinds, Resident};
 use super::idle::{IdleFacts, free_stacks};
+use super::sum;
 use crate::goruntime::memstats::MemStats;
 use crate::goruntime::mspan::SpanState;
 use crate::goruntime::pagealloc::{PageAlloc, PageState};
@@ -108,7 +109,7 @@ fn page_rows(rows: &mut Vec<LedgerRow>, pages: Option<&PageAlloc>, resident: Opt
     let of = |wanted: &[PageState]| {
         pages.zip(resident).map(|(pages, resident)| {
             let runs = pages.runs.iter().filter(|(state, _)| wanted.contains(state));
-            runs.map(|(_, run)| resident(*run)).sum()
+            sum(runs.map(|(_, run)| resident(*run)))
         })
     };
     let idle = of(&[PageState::Idle, PageState::CachedIdle]);
@@ -126,7 +127,7 @@ fn page_rows(rows: &mut Vec<LedgerRow>, pages: Option<&PageAlloc>, resident: Opt
 /// Adds the stack rows; gives back the resident bytes of work buffers, which are runtime metadata.
 fn stack_rows(rows: &mut Vec<LedgerRow>, facts: &IdleFacts<'_>, resident: Option<&Resident<'_>>) -> Option<u64> {
     let free = free_stacks(facts);
-    let (mut stacks, mut work_buffers) = (0, 0);
+    let (mut stacks, mut work_buffers) = (0u64, 0u64);
     let present = facts
         .spans
         .zip(facts.manual)
@@ -134,11 +135,12 @@ fn stack_rows(rows: &mut Vec<LedgerRow>, facts: &IdleFacts<'_>, resident: Option
         .map(|((spans, manual), resident)| {
             for (span, is_work_buffer) in spans.live.iter().zip(&manual.is_work_buffer) {
                 if span.state == SpanState::Manual {
-                    *(if *is_work_buffer {
+                    let total = if *is_work_buffer {
                         &mut work_buffers
                     } else {
                         &mut stacks
-                    }) += resident(span.range());
+                    };
+                    *total = total.saturating_add(resident(span.range()));
                 }
             }
             (stacks, work_buffers)
@@ -174,11 +176,8 @@ fn mapping_rows(
 ) {
     let of = |wanted: MappingKind| {
         let these = || mappings.iter().filter(|mapping| mapping.kind == wanted);
-        let bytes: u64 = these().map(|mapping| mapping.range.len).fold(0, u64::saturating_add);
-        (
-            bytes,
-            resident.map(|resident| these().map(|mapping| resident(mapping.range)).sum::<u64>()),
-        )
+        let present = resident.map(|resident| sum(these().map(|mapping| resident(mapping.range))));
+        (sum(these().map(|mapping| mapping.range.len)), present)
     };
     let (_, metadata) = of(MappingKind::GoMetadata);
     let metadata = metadata

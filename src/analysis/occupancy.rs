@@ -1,5 +1,6 @@
 //! How full the spans of each span class are, where they are held, and the large objects.
 
+use super::sum;
 use crate::goruntime::marks::Marks;
 use crate::goruntime::mcentral::{Place, Places};
 use crate::goruntime::mspan::{Span, SpanState, Spans, Sweep};
@@ -20,10 +21,10 @@ pub fn size_classes(spans: &Spans, places: Option<&Places>, marks: Option<&Marks
             continue;
         };
         class.spans += 1;
-        class.span_bytes += span.bytes();
+        class.span_bytes = class.span_bytes.saturating_add(span.bytes());
         class.objects += u64::from(span.alloc_count);
         class.free_objects += u64::from(span.free_slots());
-        class.free_bytes += span.free_bytes();
+        class.free_bytes = class.free_bytes.saturating_add(span.free_bytes());
         let tenth = (u64::from(span.alloc_count) * 10 / u64::from(span.nelems.max(1))).min(9);
         if let Some(entry) = class.occupancy_histogram.get_mut(tenth as usize) {
             *entry += 1;
@@ -69,7 +70,7 @@ fn empty(spanclass: usize, placed: bool) -> SizeClass {
 /// Objects with a span of their own, largest first. `type_name` names a type from its descriptor's address.
 pub fn large_objects(spans: &Spans, type_name: &dyn Fn(&Span) -> Option<String>) -> LargeObjects {
     let mut large: Vec<&Span> = spans.in_use().filter(|span| span.size_class() == 0).collect();
-    let (count, bytes) = (large.len() as u64, large.iter().map(|span| span.bytes()).sum());
+    let (count, bytes) = (large.len() as u64, sum(large.iter().map(|span| span.bytes())));
     large.sort_unstable_by_key(|span| (std::cmp::Reverse(span.bytes()), span.start));
     let top = large.iter().take(LARGEST_KEPT).map(|span| LargeObject {
         address: HexAddr(span.start),

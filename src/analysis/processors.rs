@@ -15,8 +15,8 @@ pub fn processors(all: &Processors, spans: Option<(&Spans, &Places)>, sweepgen: 
                 && let Some(mcache) = held.get_mut(*p as usize)
             {
                 mcache.spans += 1;
-                mcache.span_bytes += span.bytes();
-                mcache.free_bytes += span.free_bytes();
+                mcache.span_bytes = mcache.span_bytes.saturating_add(span.bytes());
+                mcache.free_bytes = mcache.free_bytes.saturating_add(span.free_bytes());
             }
         }
     }

@@ -91,13 +91,13 @@ pub struct Goroutines {
 }
 
 impl Goroutines {
-    /// Reads every g and the lists of dead ones.
+    /// Reads every g and the lists of dead ones; those of the Ps are missing where there are no `processors`.
     pub fn decode(
         memory: &dyn Memory,
         layout: &Layout,
         variant: &Variant,
         globals: &Globals,
-        processors: &Processors,
+        processors: Option<&Processors>,
     ) -> Result<Goroutines, DecodeError> {
         let header = View::new(memory, "allgs", globals.allgs);
         let allgs = header.slice(WHOLE_SLICE)?;
@@ -137,10 +137,11 @@ impl Goroutines {
         layout: &Layout,
         variant: &Variant,
         sched: &View<'_>,
-        processors: &Processors,
+        processors: Option<&Processors>,
     ) -> Result<FreeGoroutines, DecodeError> {
         let dead = variant.status.dead;
-        let free: HashMap<Addr, &Goroutine> = self
+        // Each dead g is on one list: it leaves the map when it is met, so no list is followed in circles.
+        let mut free: HashMap<Addr, &Goroutine> = self
             .all
             .iter()
             .filter(|g| g.status == dead)
@@ -152,13 +153,13 @@ impl Goroutines {
         let mut follow = |head: Addr| {
             let (mut link, mut count) = (head, 0);
             while !link.is_nil() {
-                match free.get(&link) {
-                    Some(g) if count < free.len() as u64 => {
+                match free.remove(&link) {
+                    Some(g) => {
                         count += 1;
                         stack_bytes = stack_bytes.saturating_add(g.stack_bytes);
                         link = g.schedlink;
                     }
-                    _ => {
+                    None => {
                         broken += 1;
                         break;
                     }
@@ -169,16 +170,17 @@ impl Goroutines {
         let l = &layout.sched;
         lists.with_stack = follow(sched.addr(l.free_stack_head)?);
         lists.without_stack = follow(sched.addr(l.free_no_stack_head)?);
-        for p in &processors.live {
+        for p in processors.iter().flat_map(|ps| &ps.live) {
             lists.in_processors += follow(p.free_g_head);
-            lists.by_counters += p.dead_goroutines;
+            lists.by_counters = lists.by_counters.saturating_add(p.dead_goroutines);
         }
         for count in [l.free_count, l.free_stack_count, l.free_no_stack_count]
             .into_iter()
             .flatten()
         {
-            lists.by_counters += sched.uint(count)?;
+            lists.by_counters = lists.by_counters.saturating_add(sched.uint(count)?);
         }
+        broken += u64::from(processors.is_none());
         (lists.broken_lists, lists.stack_bytes) = (broken, stack_bytes);
         Ok(lists)
     }

@@ -10,6 +10,8 @@ use crate::memory::{Addr, Memory};
 
 /// Longest span set believed.
 const MOST_ENTRIES: u64 = 1 << 27;
+/// Entries looked at in all sets together, beyond a few for each span: sets that share blocks must not cost an age.
+const SPARE_ENTRIES: u64 = 1 << 21;
 
 /// The place that holds a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +92,10 @@ impl Places {
         }
         let view = View::new(memory, "mheap_", mheap);
         let swept = u64::from((sweepgen / 2) % 2);
+        let mut budget = (spans.live.len() as u64)
+            .saturating_add(spans.dead)
+            .saturating_mul(4)
+            .saturating_add(SPARE_ENTRIES);
         let l = &layout.mheap;
         for class in 0..(SPAN_CLASSES as u64).min(l.central.len) {
             let Ok(mcentral) = view
@@ -105,7 +111,7 @@ impl Places {
             ] {
                 for set in 0..2 {
                     let place = if set == swept { of_swept } else { of_unswept };
-                    let walked = walk(memory, layout, &mcentral, sets, set, |span| {
+                    let walked = walk(memory, layout, &mcentral, (sets, set), &mut budget, |span| {
                         places.entry(spans, index, span, class as u8, place, sweepgen);
                     });
                     places.unreadable_sets += u64::from(walked.is_err());
@@ -159,8 +165,8 @@ fn walk(
     memory: &dyn Memory,
     layout: &Layout,
     mcentral: &View<'_>,
-    sets: ArrayField,
-    set: u64,
+    (sets, set): (ArrayField, u64),
+    budget: &mut u64,
     mut visit: impl FnMut(Addr),
 ) -> Result<(), DecodeError> {
     let set = mcentral.element("spanSet", sets, set)?;
@@ -175,6 +181,9 @@ fn walk(
     let spine = set.addr(layout.span_set.spine)?;
     let per_block = layout.span_set_block.spans.len.max(1);
     for block in head / per_block..=(tail - 1) / per_block {
+        *budget = budget
+            .checked_sub(per_block)
+            .ok_or_else(|| set.invalid("the sets hold far more entries than there are spans"))?;
         let at = word(
             memory,
             "spanSet.spine",

@@ -7,7 +7,7 @@ use super::variants::{ARENA_BYTES, CHUNK_BYTES, CHUNK_PAGES, CHUNKS_L2_BITS, PAG
 use crate::memory::{Addr, Memory, Range};
 
 /// More address ranges than any heap has.
-const MOST_RANGES: u64 = 1 << 20;
+pub(super) const MOST_RANGES: u64 = 1 << 20;
 /// More chunks than 48 address bits of 4 MiB chunks allow in practice: 16 TiB of heap.
 const MOST_CHUNKS: u64 = 1 << 22;
 

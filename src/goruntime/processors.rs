@@ -10,7 +10,7 @@ use super::pagealloc::PageCache;
 use crate::memory::{Addr, Memory};
 
 /// More Ps than Go allows (`_MaxGomaxprocs` is 1024 up to some releases; later bounded by memory).
-const MOST_PS: u64 = 1 << 16;
+pub(super) const MOST_PS: u64 = 1 << 16;
 
 /// `p.status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! rest still comes.
 
 use super::arenas::Arenas;
-use super::cursor::DecodeError;
+use super::cursor::{DecodeError, Fields, View};
 use super::gc::Gc;
 use super::globals::Globals;
 use super::goroutines::Goroutines;
@@ -22,6 +22,8 @@ pub type Section<T> = Result<T, DecodeError>;
 /// The runtime as it stood at one instant.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
+    /// `mheap_.sweepgen`.
+    pub sweepgen: Section<u32>,
     /// Every span.
     pub spans: Section<Spans>,
     /// The page allocator.
@@ -46,6 +48,7 @@ impl Snapshot {
     /// Decodes everything that the summary planner captured.
     pub fn decode(memory: &dyn Memory, layout: &Layout, variant: &Variant, globals: &Globals) -> Snapshot {
         let gc = Gc::decode(memory, layout, variant, globals);
+        let sweepgen = View::new(memory, "mheap_", globals.mheap).u32(layout.mheap.sweepgen);
         let spans = Spans::decode(memory, layout, globals.mheap);
         let processors = Processors::decode(memory, layout, globals);
         let index = spans.as_ref().map(SpanIndex::new).map_err(|error| *error);
@@ -54,31 +57,21 @@ impl Snapshot {
             .flat_map(|ps| ps.live.iter().map(|p| p.page_cache))
             .collect();
         let pages = PageAlloc::decode(memory, layout, variant, globals.mheap, &caches);
-        let arenas =
-            both(&pages, &Ok(())).and_then(|(pages, ())| Arenas::decode(memory, layout, variant, globals, pages));
+        let arenas = (pages.as_ref().map_err(|error| *error))
+            .and_then(|pages| Arenas::decode(memory, layout, variant, globals, pages));
         let heap = both(&spans, &index);
         let places = heap.and_then(|(spans, index)| {
-            let (ps, gc) = both(&processors, &gc)?;
-            Ok(Places::find(
-                memory,
-                layout,
-                globals.mheap,
-                gc.sweepgen,
-                spans,
-                index,
-                ps,
-            ))
+            let ps = processors.as_ref().map_err(|error| *error)?;
+            Ok(Places::find(memory, layout, globals.mheap, sweepgen?, spans, index, ps))
         });
         let manual = heap.and_then(|(spans, index)| ManualSpans::decode(memory, layout, globals, spans, index));
         let memstats = heap.and_then(|(spans, index)| {
             let ps = processors.as_ref().map_err(|error| *error)?;
             MemStats::decode(memory, layout, globals, spans, index, ps)
         });
-        let goroutines = processors
-            .as_ref()
-            .map_err(|error| *error)
-            .and_then(|ps| Goroutines::decode(memory, layout, variant, globals, ps));
+        let goroutines = Goroutines::decode(memory, layout, variant, globals, processors.as_ref().ok());
         Snapshot {
+            sweepgen,
             spans,
             pages,
             arenas,

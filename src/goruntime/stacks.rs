@@ -41,8 +41,9 @@ impl ManualSpans {
             ..ManualSpans::default()
         };
         let work = View::new(memory, "work", globals.work);
+        let mut seen = vec![false; spans.live.len()];
         for head in [work.addr(layout.work.wbuf_free)?, work.addr(layout.work.wbuf_busy)?] {
-            let complete = follow(spans, index, head, |at, _| {
+            let complete = follow(spans, index, &mut seen, head, |at, _| {
                 if let Some(flag) = manual.is_work_buffer.get_mut(at) {
                     *flag = true;
                 }
@@ -51,11 +52,12 @@ impl ManualSpans {
         }
         for (span, is_work_buffer) in spans.live.iter().zip(&manual.is_work_buffer) {
             match span.state {
-                SpanState::Manual if *is_work_buffer => manual.work_buffer_bytes += span.bytes(),
+                SpanState::Manual if *is_work_buffer => add(&mut manual.work_buffer_bytes, span.bytes()),
                 SpanState::Manual => {
-                    manual.stack_bytes += span.bytes();
+                    add(&mut manual.stack_bytes, span.bytes());
                     if is_pool_span(span) {
-                        manual.pool_free_bytes += span.bytes().saturating_sub(span.allocated_bytes());
+                        let free = span.bytes().saturating_sub(span.allocated_bytes());
+                        add(&mut manual.pool_free_bytes, free);
                     }
                 }
                 _ => {}
@@ -63,11 +65,10 @@ impl ManualSpans {
         }
         let large = View::new(memory, "stackLarge", globals.stack_large);
         for order in 0..layout.stack_large.free.len {
-            let mut bytes = 0;
             let head = large.element("stackLarge.free", layout.stack_large.free, order)?;
             let first = head.addr(layout.mspan_list.first)?;
-            let complete = follow(spans, index, first, |_, span| bytes += span.bytes());
-            manual.large_free_bytes += bytes;
+            let free = &mut manual.large_free_bytes;
+            let complete = follow(spans, index, &mut seen, first, |_, span| add(free, span.bytes()));
             manual.broken_lists += u64::from(!complete);
         }
         for order in 0..layout.stackpool_shape.len {
@@ -76,7 +77,7 @@ impl ManualSpans {
                 .0
                 .wrapping_add(order.wrapping_mul(layout.stackpool_shape.stride));
             let first = View::new(memory, "stackpool", Addr(at)).addr(layout.stackpool.first)?;
-            let complete = follow(spans, index, first, |_, _| manual.pool_spans_listed += 1);
+            let complete = follow(spans, index, &mut seen, first, |_, _| manual.pool_spans_listed += 1);
             manual.broken_lists += u64::from(!complete);
         }
         Ok(manual)
@@ -88,21 +89,29 @@ fn is_pool_span(span: &Span) -> bool {
     span.elemsize > 0 && span.elemsize < span.bytes()
 }
 
-/// Follows an mSpanList; whether its end was reached over live manual spans.
-fn follow(spans: &Spans, index: &SpanIndex, head: Addr, mut visit: impl FnMut(usize, &Span)) -> bool {
+fn add(sum: &mut u64, bytes: u64) {
+    *sum = sum.saturating_add(bytes);
+}
+
+/// Follows an mSpanList; whether its end was reached over live manual spans that no list held before.
+fn follow(
+    spans: &Spans,
+    index: &SpanIndex,
+    seen: &mut [bool],
+    head: Addr,
+    mut visit: impl FnMut(usize, &Span),
+) -> bool {
     let mut link = head;
-    for _ in 0..=spans.live.len() {
-        if link.is_nil() {
-            return true;
-        }
+    while !link.is_nil() {
         let Some((at, span)) = index.find(link).and_then(|at| Some((at, spans.live.get(at)?))) else {
             return false;
         };
-        if span.state != SpanState::Manual {
-            return false;
+        match seen.get_mut(at) {
+            Some(seen) if !*seen && span.state == SpanState::Manual => *seen = true,
+            _ => return false,
         }
         visit(at, span);
         link = span.next;
     }
-    false
+    true
 }

@@ -50,7 +50,7 @@ pub(super) fn piled_up(facts: &FindingFacts<'_>) -> Vec<Finding> {
 /// Stacks take a large part of the process.
 pub(super) fn stacks(facts: &FindingFacts<'_>) -> Option<Finding> {
     let (rss, stacks) = (facts.rss()?, facts.row(LedgerId::GoroutineStacks)?);
-    if stacks < 64 * MIB || stacks * 5 < rss {
+    if stacks < 64 * MIB || stacks.saturating_mul(5) < rss {
         return None;
     }
     Some(Finding {

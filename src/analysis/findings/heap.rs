@@ -10,7 +10,7 @@ const MIB: u64 = 1 << 20;
 pub(super) fn idle_unreturned(facts: &FindingFacts<'_>) -> Option<Finding> {
     let rss = facts.rss()?;
     let unreturned = facts.idle.unreturned_resident_bytes.or(facts.idle.unreturned_bytes)?;
-    if unreturned < 32 * MIB || unreturned * 5 < rss {
+    if unreturned < 32 * MIB || unreturned.saturating_mul(5) < rss {
         return None;
     }
     let (title, next) = why_it_stays(facts);
@@ -120,7 +120,7 @@ pub(super) fn sparse_classes(facts: &FindingFacts<'_>) -> Vec<Finding> {
     let mut sparse: Vec<&SizeClass> = facts
         .size_classes
         .iter()
-        .filter(|class| class.free_bytes >= 8 * MIB && class.free_bytes * 20 >= rss)
+        .filter(|class| class.free_bytes >= 8 * MIB && class.free_bytes.saturating_mul(20) >= rss)
         .filter(|class| class.free_objects > class.objects)
         .collect();
     sparse.sort_by_key(|class| std::cmp::Reverse(class.free_bytes));
@@ -199,7 +199,7 @@ pub(super) fn limit_too_low(facts: &FindingFacts<'_>) -> Option<Finding> {
 pub(super) fn outside_go(facts: &FindingFacts<'_>) -> Option<Finding> {
     let rss = facts.rss()?;
     let other = facts.row(LedgerId::OtherMappings)?;
-    if other < 64 * MIB || other * 10 < rss * 3 {
+    if other < 64 * MIB || other.saturating_mul(10) < rss.saturating_mul(3) {
         return None;
     }
     Some(Finding {

@@ -5,14 +5,21 @@ use super::Requests;
 use crate::goruntime::cursor::{DecodeError, Fields, View, word, words};
 use crate::goruntime::globals::Globals;
 use crate::goruntime::layout::Layout;
-use crate::goruntime::pagealloc::{self, arena_index, chunk_location};
+use crate::goruntime::pagealloc::{self, MOST_RANGES, arena_index, chunk_location};
+use crate::goruntime::processors::MOST_PS;
 use crate::goruntime::variants::{CHUNK_BYTES, SPAN_CLASSES, Variant};
 use crate::memory::{Addr, Memory, Planner, Request};
 
-/// Waves after which following a chain is given up; a healthy target needs four, and one per 4 KiB of free mcaches.
-const LAST_WAVE: usize = 64;
+/// Waves after which following a chain is given up; a healthy target needs four, and one per 4 KiB of free mcaches
+/// (a GOMAXPROCS of 256 that shrank to 1 leaves 255 of them, up to 2296 bytes each).
+const LAST_WAVE: usize = 256;
+/// A page, which is there as a whole if its first byte is.
+const OS_PAGE: u64 = 4096;
 /// More elements than any real slice of the runtime has; the byte budget of the capture bounds the rest.
 const MOST_ELEMENTS: u64 = 1 << 27;
+/// Blocks of all span sets together, and of one: sets that share a spine must not multiply the wishes.
+const MOST_BLOCKS: u64 = 1 << 20;
+const MOST_BLOCKS_OF_SET: u64 = 1 << 18;
 /// Modules (plugins) followed at most.
 const MOST_MODULES: usize = 64;
 
@@ -21,6 +28,8 @@ pub struct SummaryPlanner<'a> {
     layout: &'a Layout,
     globals: &'a Globals,
     variant: &'a Variant,
+    /// What the chains asked for last: free mcache, module. Asked for once, an address that does not come is given up.
+    chased: (Addr, Addr),
 }
 
 impl<'a> SummaryPlanner<'a> {
@@ -30,6 +39,7 @@ impl<'a> SummaryPlanner<'a> {
             layout,
             globals,
             variant,
+            chased: Default::default(),
         }
     }
 
@@ -84,7 +94,7 @@ impl<'a> SummaryPlanner<'a> {
             out.push(
                 "pages.inUse",
                 ranges.ptr,
-                ranges.len.min(MOST_ELEMENTS).saturating_mul(l.addr_range.size),
+                ranges.len.min(MOST_RANGES).saturating_mul(l.addr_range.size),
             );
         }
         if let Ok(allgs) = View::new(memory, "allgs", g.allgs).slice(WHOLE_SLICE) {
@@ -92,15 +102,27 @@ impl<'a> SummaryPlanner<'a> {
         }
         if let Ok(allp) = View::new(memory, "allp", g.allp).slice(WHOLE_SLICE) {
             // Beyond len lie the Ps that GOMAXPROCS retired.
-            out.push("allp", allp.ptr, allp.cap.min(MOST_ELEMENTS).saturating_mul(8));
+            out.push("allp", allp.ptr, allp.cap.min(MOST_PS).saturating_mul(8));
         }
+        let mut left = MOST_BLOCKS;
         for class in 0..(SPAN_CLASSES as u64).min(l.mheap.central.len) {
             let _ = self.span_sets(&mheap, class, |set| {
-                let blocks = set.uint(l.span_set.spine_len)?.min(MOST_ELEMENTS);
+                let blocks = self.blocks(&set, &mut left)?;
                 out.push("spanSet.spine", set.addr(l.span_set.spine)?, blocks.saturating_mul(8));
                 Ok(())
             });
         }
+    }
+
+    /// Blocks of `set`, as far as they are believed.
+    fn blocks(&self, set: &View<'_>, left: &mut u64) -> Result<u64, DecodeError> {
+        let blocks = set.uint(self.layout.span_set.spine_len)?;
+        if blocks > MOST_BLOCKS_OF_SET {
+            return Err(set.invalid("its spine has an impossible length"));
+        }
+        let blocks = blocks.min(*left);
+        *left -= blocks;
+        Ok(blocks)
     }
 
     /// Calls `visit` with the four span sets of mcentral `class`.
@@ -137,9 +159,10 @@ impl<'a> SummaryPlanner<'a> {
         self.each_pointer(memory, allp.map(|s| (s.ptr, s.cap)), "p", l.p.size, out);
         let _ = self.page_bitmaps(memory, out);
         let _ = self.arena_pointers(memory, out);
+        let mut left = MOST_BLOCKS;
         for class in 0..(SPAN_CLASSES as u64).min(l.mheap.central.len) {
             let _ = self.span_sets(&mheap, class, |set| {
-                let blocks = set.uint(l.span_set.spine_len)?.min(MOST_ELEMENTS);
+                let blocks = self.blocks(&set, &mut left)?;
                 for block in words(memory, "spanSet.spine", set.addr(l.span_set.spine)?, blocks)? {
                     out.push("spanSetBlock", Addr(block), l.span_set_block.size);
                 }
@@ -204,7 +227,7 @@ impl<'a> SummaryPlanner<'a> {
     fn third(&self, memory: &dyn Memory, out: &mut Requests) {
         let (l, g) = (self.layout, self.globals);
         if let Ok(allp) = View::new(memory, "allp", g.allp).slice(WHOLE_SLICE)
-            && let Ok(ps) = words(memory, "allp", allp.ptr, allp.cap.min(MOST_ELEMENTS))
+            && let Ok(ps) = words(memory, "allp", allp.ptr, allp.cap.min(MOST_PS))
         {
             for p in ps {
                 if let Ok(mcache) = View::new(memory, "p", Addr(p)).addr(l.p.mcache) {
@@ -233,7 +256,7 @@ impl<'a> SummaryPlanner<'a> {
     }
 
     /// Chains: each wave follows them as far as the bytes go and asks for what comes next.
-    fn chains(&self, memory: &dyn Memory, out: &mut Requests) {
+    fn chains(&mut self, memory: &dyn Memory, out: &mut Requests) {
         let (l, g) = (self.layout, self.globals);
         let cachealloc = View::new(memory, "mheap_", g.mheap).inner("fixalloc", l.mheap.cachealloc);
         let mut link = cachealloc.addr(l.fixalloc.list).unwrap_or_default();
@@ -241,7 +264,10 @@ impl<'a> SummaryPlanner<'a> {
             match word(memory, "free mcache", link) {
                 Ok(next) => link = Addr(next),
                 Err(_) => {
-                    out.push("free mcache", link, 8);
+                    if link != self.chased.0 {
+                        out.push("free mcache", Addr(link.0 & !(OS_PAGE - 1)), OS_PAGE);
+                    }
+                    self.chased.0 = link;
                     break;
                 }
             }
@@ -252,7 +278,10 @@ impl<'a> SummaryPlanner<'a> {
                 Ok(next) if next.is_nil() => break,
                 Ok(next) => module = next,
                 Err(_) => {
-                    out.push("moduledata", module, l.moduledata.size);
+                    if module != self.chased.1 {
+                        out.push("moduledata", module, l.moduledata.size);
+                    }
+                    self.chased.1 = module;
                     break;
                 }
             }
@@ -270,7 +299,10 @@ impl Planner for SummaryPlanner<'_> {
     fn wave(&mut self, wave: usize, captured: &dyn Memory) -> Vec<Request> {
         let mut out = Requests::default();
         match wave {
-            0 => self.globals(&mut out),
+            0 => {
+                self.chased = Default::default();
+                self.globals(&mut out);
+            }
             1 => self.arrays(captured, &mut out),
             2 => self.structures(captured, &mut out),
             3 => self.third(captured, &mut out),

@@ -3,7 +3,8 @@
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
@@ -116,6 +117,22 @@ pub(crate) struct Task {
 const THREAD_NS: u64 = 11_000;
 const RELEASE_NS: u64 = 6_000;
 const FIXED_NS: u64 = 300_000;
+
+/// Set in the child: its panics are reported through the header, at once and without a backtrace.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// To be called before the fork: the hook is behind a lock that another thread could hold at that moment.
+pub(crate) fn prepare_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !QUIET.load(Ordering::Relaxed) {
+                usual(info);
+            }
+        }));
+    });
+}
 
 /// The body of the child.
 pub(crate) fn run(
@@ -258,7 +275,7 @@ fn set_up(parent: i32) -> Result<(), Failed> {
     let mut blocked = SigSet::empty();
     blocked.add(Signal::SIGCHLD);
     blocked.thread_set_mask().map_err(setup("sigprocmask"))?;
-    std::panic::set_hook(Box::new(|_| {}));
+    QUIET.store(true, Ordering::Relaxed);
     Ok(())
 }
 

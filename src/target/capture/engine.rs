@@ -511,3 +511,6 @@ fn compare_and_store(store: &mut Store, batch: &[Run], bytes: &[u8]) {
     header.changed_pages.fetch_add(changed, Ordering::Relaxed);
     header.changed_bytes.fetch_add(changed_bytes, Ordering::Relaxed);
 }
+
+#[cfg(test)]
+mod tests;

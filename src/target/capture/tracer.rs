@@ -214,8 +214,12 @@ fn wait_one(tid: i32, deadline_ns: u64) -> Option<State> {
         match sys::peek_stop(tid) {
             Peek::EventStop => return Some(State::Stopped),
             Peek::Gone => return Some(State::Gone),
-            // The interrupt stays pending: the thread takes the signal (enters its handler, stops, or dies) and traps.
-            Peek::Signal(signal) => drop(sys::ptrace_cont(tid, signal)),
+            // Entering any stop takes back a pending interrupt. Asked again while it stands here, the thread takes
+            // the signal (enters its handler, stops, or dies) and traps before it runs on.
+            Peek::Signal(signal) => {
+                let _ = sys::ptrace_interrupt(tid);
+                let _ = sys::ptrace_cont(tid, signal);
+            }
             Peek::Running if monotonic_ns() >= deadline_ns => return None,
             Peek::Running => sys::wait_sigchld(std::time::Duration::from_micros(200)),
         }

@@ -25,7 +25,7 @@ const TICK_NS: u64 = 5_000_000;
 /// Given beyond the pause budget before the kill: the child's own timer comes first.
 const SLACK_NS: u64 = 2_000_000;
 /// Beyond the patience of a child's passes: seizing threads, making planners.
-const EXTRA: Duration = Duration::from_secs(20);
+const EXTRA: Duration = Duration::from_secs(5);
 /// A killed child is gone in an instant, unless the kernel is in trouble.
 const DEATH: Duration = Duration::from_secs(30);
 
@@ -50,6 +50,7 @@ pub(crate) fn run(
     make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
     mut task: Task,
 ) -> Result<Ended> {
+    child::prepare_panics();
     let signals = Signals::hold()?;
     task.parent = std::process::id() as i32;
     let pid = match sys::fork().map_err(|errno| failed("fork", errno))? {
@@ -62,7 +63,8 @@ pub(crate) fn run(
         status: None,
     };
     let started = monotonic_ns();
-    let patience = (task.patience * 2 + EXTRA).as_nanos() as u64;
+    let passes = if matches!(task.mode, Mode::Twice { .. }) { 2 } else { 1 };
+    let patience = (task.patience * passes + EXTRA).as_nanos() as u64;
     loop {
         let now = monotonic_ns();
         let overdue = match (task.mode, store.region().header().interrupt_ns.load(Ordering::Acquire)) {

@@ -140,10 +140,21 @@ impl Theirs {
                 .filter(|(uids, _)| uids[1] != 0)
                 .map(|(uids, owner)| uids[1] == owner),
             same_user_namespace: same_user_namespace(&proc),
-            tracer: tracer.map(|pid| (pid, ProcDir::open(pid).map(|proc| comm_of(&proc)).unwrap_or_default())),
+            tracer: tracer.map(process_of_thread),
             label: proc.read("attr/current").ok().and_then(|label| label_of(&label)),
         }
     }
+}
+
+/// A tracer is named by its thread; people know it by its process.
+fn process_of_thread(tid: i32) -> (i32, String) {
+    let status = ProcDir::open(tid)
+        .and_then(|proc| proc.text("status"))
+        .unwrap_or_default();
+    let pid = status_field(&status, "Tgid")
+        .and_then(|tgid| tgid.parse().ok())
+        .unwrap_or(tid);
+    (pid, ProcDir::open(pid).map(|proc| comm_of(&proc)).unwrap_or_default())
 }
 
 /// By the namespace itself where that may be read, else by its table of users, which everybody may read.

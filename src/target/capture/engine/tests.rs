@@ -1,0 +1,324 @@
+//! The engine against a target made of a map of pages.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::memory::{Memory, MemoryError};
+
+const PAGE: u64 = 4096;
+
+#[derive(Default)]
+struct Synthetic {
+    readable: Vec<Readable>,
+    pages: BTreeMap<u64, u8>,
+    swapped: Vec<u64>,
+    of_file: Vec<u64>,
+    bad: Vec<u64>,
+    reads: Vec<Range>,
+    lookups: usize,
+}
+
+impl Synthetic {
+    /// One readable stretch; every page is present and filled with its number.
+    fn with(start: u64, pages: u64) -> Synthetic {
+        let readable = vec![Readable {
+            start,
+            end: start + pages * PAGE,
+            pages: Pages::Present,
+        }];
+        let pages = (0..pages)
+            .map(|index| (start + index * PAGE, (start / PAGE + index) as u8))
+            .collect();
+        Synthetic {
+            readable,
+            pages,
+            ..Synthetic::default()
+        }
+    }
+
+    fn store(&self) -> Store {
+        let ranges: Vec<(u64, u64)> = self.readable.iter().map(|range| (range.start, range.end)).collect();
+        Store::new(&ranges, 1 << 20).unwrap()
+    }
+
+    fn run(&mut self, store: &mut Store, waves: &[&[(u64, u64)]]) -> Result<End, ReadError> {
+        let limits = Limits {
+            bytes: 1 << 30,
+            deadline_ns: u64::MAX,
+        };
+        Engine::new(self, store, limits, false).run(&mut Waves(waves))
+    }
+}
+
+impl RangeReader for Synthetic {
+    fn readable(&mut self) -> Result<Vec<Readable>, ReadError> {
+        Ok(self.readable.clone())
+    }
+
+    fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
+        self.lookups += 1;
+        for (&start, _) in self.pages.range(start..end) {
+            let swapped = self.swapped.contains(&start);
+            let file = self.of_file.contains(&start);
+            let end = start + PAGE;
+            out.push(PageRun {
+                start,
+                end,
+                present: !swapped,
+                swapped,
+                file,
+                zero: false,
+                huge: false,
+            });
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, from: &[Range], into: &mut [IoSliceMut<'_>]) -> Result<usize, ReadError> {
+        assert!(from.len() <= MAX_IOVECS && from.len() == into.len());
+        self.reads.extend_from_slice(from);
+        let mut done = 0;
+        for (range, buffer) in from.iter().zip(into) {
+            assert_eq!(range.len, buffer.len() as u64);
+            for (index, page) in buffer.chunks_exact_mut(PAGE as usize).enumerate() {
+                let address = range.start.0 + index as u64 * PAGE;
+                match self.pages.get(&address).filter(|_| !self.bad.contains(&address)) {
+                    Some(&byte) => page.fill(byte),
+                    None if done == 0 => return Err(ReadError::Fault),
+                    None => return Ok(done),
+                }
+                done += PAGE as usize;
+            }
+        }
+        Ok(done)
+    }
+
+    fn read_executable(&mut self, offset: u64, page: &mut [u8]) -> bool {
+        page.fill(offset as u8 / 16 + 100);
+        true
+    }
+}
+
+struct Waves<'a>(&'a [&'a [(u64, u64)]]);
+
+impl Planner for Waves<'_> {
+    fn wave(&mut self, wave: usize, _: &dyn Memory) -> Vec<Request> {
+        let ranges = self.0.get(wave).copied().unwrap_or_default();
+        ranges
+            .iter()
+            .map(|&(start, len)| Request {
+                range: Range::new(Addr(start), len),
+                what: "test",
+            })
+            .collect()
+    }
+}
+
+fn why(store: &Store, addr: u64) -> Result<u8, Missing> {
+    store
+        .bytes(Addr(addr), 1)
+        .map(|bytes| bytes[0])
+        .map_err(|MemoryError { why, .. }| why)
+}
+
+#[test]
+fn overlapping_and_repeated_wishes_read_each_page_once() {
+    let mut target = Synthetic::with(0x100000, 16);
+    let mut store = target.store();
+    let waves: &[&[(u64, u64)]] = &[
+        &[(0x100ff8, 16), (0x100000, 8), (0x101000, 8), (0x100ff8, 16)],
+        &[(0x101ff8, 0x1010), (0x100000, 0x3000)],
+    ];
+    assert_eq!(target.run(&mut store, waves), Ok(End::Complete));
+    let mut read: Vec<u64> = target
+        .reads
+        .iter()
+        .flat_map(|r| (r.start.0..r.end().0).step_by(PAGE as usize))
+        .collect();
+    read.sort_unstable();
+    assert_eq!(read, [0x100000, 0x101000, 0x102000, 0x103000]);
+    assert_eq!(store.bytes(Addr(0x100fff), 0x1002).unwrap().len(), 0x1002);
+}
+
+#[test]
+fn a_bad_page_in_the_middle_costs_only_itself() {
+    let mut target = Synthetic::with(0x100000, 300);
+    target.bad = vec![0x100000, 0x110000, 0x111000, 0x180000, 0x22b000];
+    let mut store = target.store();
+    assert_eq!(target.run(&mut store, &[&[(0x100000, 300 * PAGE)]]), Ok(End::Complete));
+    for index in 0..300 {
+        let address = 0x100000 + index * PAGE;
+        let expected = if target.bad.contains(&address) {
+            Err(Missing::Unreadable)
+        } else {
+            Ok((address / PAGE) as u8)
+        };
+        assert_eq!(why(&store, address), expected, "{address:#x}");
+    }
+}
+
+#[test]
+fn a_range_of_bad_pages_is_given_up() {
+    let mut target = Synthetic::with(0x100000, 1000);
+    target.bad = (0..1000).map(|index| 0x100000 + index * PAGE).collect();
+    let mut store = target.store();
+    assert_eq!(target.run(&mut store, &[&[(0x100000, 1000 * PAGE)]]), Ok(End::Complete));
+    assert!(target.reads.len() < 100_000);
+    assert_eq!(why(&store, 0x100000 + 999 * PAGE), Err(Missing::Unreadable));
+}
+
+#[test]
+fn absent_and_swapped_pages_are_named_and_left_alone() {
+    let mut target = Synthetic::with(0x100000, 8);
+    target.pages.remove(&0x102000);
+    target.pages.remove(&0x107000);
+    target.swapped = vec![0x103000];
+    let mut store = target.store();
+    target.run(&mut store, &[&[(0x100000, 8 * PAGE)]]).unwrap();
+    assert_eq!(why(&store, 0x101000), Ok(1));
+    assert_eq!(why(&store, 0x102000), Err(Missing::NotPresent));
+    assert_eq!(why(&store, 0x103000), Err(Missing::Swapped));
+    assert_eq!(why(&store, 0x107fff), Err(Missing::NotPresent));
+    let touched = |address| target.reads.iter().any(|r| r.start.0 <= address && address < r.end().0);
+    assert!(!touched(0x102000) && !touched(0x103000) && !touched(0x107000));
+}
+
+#[test]
+fn pages_known_from_the_rehearsal_are_not_looked_up_again() {
+    let mut target = Synthetic::with(0x100000, 8);
+    let mut store = target.store();
+    target.run(&mut store, &[&[(0x100000, 8 * PAGE)]]).unwrap();
+    let lookups = target.lookups;
+    store.begin_second_pass();
+    target.pages.insert(0x101000, 77);
+    target.run(&mut store, &[&[(0x100000, 8 * PAGE)]]).unwrap();
+    assert_eq!(target.lookups, lookups);
+    assert_eq!(why(&store, 0x101000), Ok(77));
+}
+
+#[test]
+fn a_page_gone_since_the_rehearsal_is_unreadable_not_old() {
+    let mut target = Synthetic::with(0x100000, 4);
+    let mut store = target.store();
+    target.run(&mut store, &[&[(0x100000, 4 * PAGE)]]).unwrap();
+    store.begin_second_pass();
+    target.pages.remove(&0x102000);
+    target.run(&mut store, &[&[(0x100000, 4 * PAGE)]]).unwrap();
+    assert_eq!(why(&store, 0x102000), Err(Missing::Unreadable));
+    assert_eq!(why(&store, 0x103000), Ok(3));
+}
+
+#[test]
+fn only_own_pages_of_read_only_data_and_the_file_behind_absent_data() {
+    let mut target = Synthetic::with(0x100000, 4);
+    target.readable[0].pages = Pages::OwnOnly;
+    target.readable.push(Readable {
+        start: 0x104000,
+        end: 0x106000,
+        pages: Pages::OrExecutable(0x10),
+    });
+    target.of_file = vec![0x101000];
+    target.pages.insert(0x104000, 9);
+    let mut store = target.store();
+    target.run(&mut store, &[&[(0x100000, 6 * PAGE)]]).unwrap();
+    assert_eq!(why(&store, 0x100000), Ok(0));
+    assert_eq!(why(&store, 0x101000), Err(Missing::NotMapped));
+    assert_eq!(why(&store, 0x104000), Ok(9));
+    assert_eq!(why(&store, 0x105000), Ok(101));
+    let bytes = store.bytes(Addr(0x104ffe), 4).unwrap();
+    assert_eq!(bytes, [9, 9, 101, 101]);
+}
+
+#[test]
+fn the_byte_budget_holds_and_what_is_over_it_is_named() {
+    let mut target = Synthetic::with(0x100000, 8);
+    let mut store = target.store();
+    let limits = Limits {
+        bytes: 3 * PAGE,
+        deadline_ns: u64::MAX,
+    };
+    let waves: &[&[(u64, u64)]] = &[&[(0x100000, 8 * PAGE)], &[(0x100000, 8 * PAGE)]];
+    let end = Engine::new(&mut target, &mut store, limits, false).run(&mut Waves(waves));
+    assert_eq!(end, Ok(End::Bytes));
+    assert_eq!(why(&store, 0x102000), Ok(2));
+    assert_eq!(why(&store, 0x103000), Err(Missing::BudgetSpent));
+}
+
+#[test]
+fn no_time_is_no_reads() {
+    let mut target = Synthetic::with(0x100000, 8);
+    let mut store = target.store();
+    let limits = Limits {
+        bytes: 1 << 30,
+        deadline_ns: 0,
+    };
+    let end = Engine::new(&mut target, &mut store, limits, false).run(&mut Waves(&[&[(0x100000, PAGE)]]));
+    assert_eq!(end, Ok(End::Time));
+    assert_eq!(why(&store, 0x100000), Err(Missing::BudgetSpent));
+    assert!(target.reads.is_empty());
+    store.begin_second_pass();
+    target.run(&mut store, &[&[(0x100000, PAGE)]]).unwrap();
+    assert_eq!(why(&store, 0x100000), Ok(0));
+}
+
+#[test]
+fn wild_wishes_are_harmless() {
+    let mut target = Synthetic::with(0x100000, 2);
+    let mut store = target.store();
+    let waves: &[&[(u64, u64)]] = &[&[
+        (0, 0),
+        (0, u64::MAX),
+        (u64::MAX, u64::MAX),
+        (u64::MAX - 1, 1),
+        (1 << 60, 5),
+    ]];
+    assert_eq!(target.run(&mut store, waves), Ok(End::Complete));
+    assert_eq!(why(&store, 0x101000), Ok(1));
+}
+
+#[test]
+fn a_planner_in_circles_is_stopped() {
+    struct Circles;
+    impl Planner for Circles {
+        fn wave(&mut self, _: usize, _: &dyn Memory) -> Vec<Request> {
+            vec![Request {
+                range: Range::new(Addr(0x100000), 8),
+                what: "circle",
+            }]
+        }
+    }
+    let mut target = Synthetic::with(0x100000, 2);
+    let mut store = target.store();
+    let limits = Limits {
+        bytes: 1 << 30,
+        deadline_ns: u64::MAX,
+    };
+    assert_eq!(
+        Engine::new(&mut target, &mut store, limits, false).run(&mut Circles),
+        Ok(End::Waves)
+    );
+}
+
+#[test]
+fn two_readings_are_compared_word_by_word() {
+    let mut target = Synthetic::with(0x100000, 4);
+    let mut store = target.store();
+    let limits = Limits {
+        bytes: 1 << 30,
+        deadline_ns: u64::MAX,
+    };
+    let waves: &[&[(u64, u64)]] = &[&[(0x100000, 4 * PAGE)]];
+    Engine::new(&mut target, &mut store, limits, true)
+        .run(&mut Waves(waves))
+        .unwrap();
+    store.begin_second_pass();
+    target.pages.insert(0x102000, 200);
+    Engine::new(&mut target, &mut store, limits, true)
+        .run(&mut Waves(waves))
+        .unwrap();
+    let header = store.region().header();
+    assert_eq!(header.compared_pages.load(Ordering::Relaxed), 4);
+    assert_eq!(header.changed_pages.load(Ordering::Relaxed), 1);
+    assert_eq!(header.changed_bytes.load(Ordering::Relaxed), PAGE);
+    assert_eq!(why(&store, 0x102000), Ok(200));
+}

@@ -1,0 +1,148 @@
+//! What is captured is what the target holds.
+
+use std::time::Duration;
+
+use gomemscan::memory::{Addr, Memory, Missing, Range};
+use gomemscan::target::{CaptureOptions, Incomplete, Residency, RssFacts, Stop, StopKind};
+
+use crate::roles::pattern_byte;
+use crate::support::{Does, Target, Waves, expect_free, pause, pause_of, request};
+
+const PAGE: u64 = 4096;
+
+#[test]
+fn a_pattern_comes_out_unchanged() {
+    let target = Target::start("pattern", &[256]);
+    let (at, len) = (target.ready[0], 256 * PAGE);
+    let process = target.open();
+    let waves = Waves(vec![
+        vec![request(at + 5000, 9000)],
+        vec![request(at, 5001)],
+        vec![request(at + 13999, len - 13999)],
+    ]);
+    let expected: Vec<u8> = (0..len).map(pattern_byte).collect();
+    for stop in [pause().stop, Stop::NoPause] {
+        let capture = process
+            .capture(&mut || Box::new(waves.clone()), &CaptureOptions { stop, ..pause() })
+            .unwrap();
+        assert_eq!(capture.complete, Ok(()));
+        assert_eq!(capture.missing, []);
+        assert_eq!(capture.bytes_read, len);
+        assert!(capture.memory.bytes(Addr(at), len as usize).unwrap() == expected);
+        match stop {
+            Stop::Pause { .. } => assert!(capture.stop == StopKind::Paused && !capture.pause.is_zero()),
+            Stop::NoPause => {
+                assert!(capture.stop == StopKind::None && capture.pause.is_zero());
+                let changes = capture.changes.unwrap();
+                assert_eq!((changes.compared_pages, changes.changed_bytes), (256, 0));
+            }
+        }
+    }
+    let part = process.read_running(&[Range::new(Addr(at + 100), 50)]).unwrap();
+    assert_eq!(part.bytes(Addr(at + 100), 50).unwrap(), &expected[100..150]);
+}
+
+#[test]
+fn untouched_pages_stay_untouched() {
+    let target = Target::start("pattern", &[64]);
+    let (at, len) = (target.ready[0], 64 * PAGE);
+    let process = target.open();
+    let whole = [Range::new(Addr(at), 2 * len)];
+    let waves = Waves(vec![vec![request(at, 2 * len), request(1 << 46, 8)]]);
+    for stop in [pause().stop, Stop::NoPause] {
+        let capture = process
+            .capture(&mut || Box::new(waves.clone()), &CaptureOptions { stop, ..pause() })
+            .unwrap();
+        let why = |addr| capture.memory.bytes(Addr(addr), 1).unwrap_err().why;
+        assert_eq!(why(at + len), Missing::NotPresent);
+        assert_eq!(why(1 << 46), Missing::NotMapped);
+        assert_eq!(capture.missing_count, 2);
+        assert_eq!(capture.missing[0], (request(at, 2 * len), Missing::NotPresent));
+        assert_eq!(capture.bytes_read, len);
+        assert_eq!(Residency::of(&process, &whole).unwrap().resident_bytes(whole[0]), len);
+    }
+}
+
+#[test]
+fn the_page_level_sum_is_what_the_kernel_counts() {
+    let target = Target::start("pattern", &[1000]);
+    let process = target.open();
+    let facts = RssFacts::of(&process, &process.maps().unwrap()).unwrap();
+    assert_eq!(Some(facts.page_level_bytes), facts.smaps_rollup_bytes);
+    assert!(facts.page_level_bytes >= 1000 * PAGE && facts.statm_bytes.is_some());
+}
+
+#[test]
+fn a_planner_that_never_answers_costs_a_scan_and_not_the_target() {
+    let mut target = Target::start("beating", &[4, 2]);
+    let (process, address) = (target.open(), target.ready[0]);
+    let mut passes = 0;
+    let mut make = || -> Box<dyn gomemscan::memory::Planner> {
+        passes += 1;
+        let stuck = passes == 2;
+        Box::new(Does(move |wave| match wave {
+            0 => vec![request(address, 8)],
+            1 if stuck => loop {
+                std::hint::spin_loop();
+            },
+            _ => Vec::new(),
+        }))
+    };
+    let capture = process
+        .capture(&mut make, &pause_of(Duration::from_millis(300)))
+        .unwrap();
+    assert_eq!(capture.complete, Err(Incomplete::PauseSpent));
+    assert!(
+        capture.memory.bytes(Addr(address), 8).is_ok(),
+        "what was read before is kept"
+    );
+    expect_free(target.pid());
+    target.ask("beat");
+}
+
+#[test]
+fn a_planner_that_panics_in_the_pause_is_an_internal_error() {
+    let mut target = Target::start("beating", &[4, 2]);
+    let process = target.open();
+    let mut passes = 0;
+    let mut make = || -> Box<dyn gomemscan::memory::Planner> {
+        passes += 1;
+        let broken = passes == 2;
+        Box::new(Does(move |_| if broken { panic!("a bug of ours") } else { Vec::new() }))
+    };
+    let error = process.capture(&mut make, &pause()).unwrap_err();
+    assert_eq!(error.to_string(), "internal error: capture: a bug of ours");
+    expect_free(target.pid());
+    target.ask("beat");
+}
+
+#[test]
+fn a_budget_below_the_floor_is_refused_before_anything_stops() {
+    let mut target = Target::start("beating", &[50, 0]);
+    let error = target
+        .open()
+        .capture(&mut || Box::new(Waves(vec![])), &pause_of(Duration::from_micros(500)))
+        .unwrap_err();
+    assert!(error.to_string().contains("threads"), "{error}");
+    assert!(error.remedy().unwrap().contains("--no-pause"));
+    expect_free(target.pid());
+    target.ask("beat");
+}
+
+#[test]
+fn the_byte_budget_bounds_the_copy() {
+    let target = Target::start("pattern", &[256]);
+    let at = target.ready[0];
+    let waves = Waves(vec![vec![request(at, 256 * PAGE)]]);
+    let options = CaptureOptions {
+        byte_budget: 16 * PAGE,
+        ..pause()
+    };
+    let capture = target
+        .open()
+        .capture(&mut || Box::new(waves.clone()), &options)
+        .unwrap();
+    assert_eq!(capture.complete, Err(Incomplete::BytesSpent));
+    assert_eq!(capture.bytes_read, 16 * PAGE);
+    assert_eq!(capture.missing[0].1, Missing::BudgetSpent);
+}
