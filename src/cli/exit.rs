@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::terminal;
 use crate::error::{Category, Error};
-use crate::report::model::AttachReport;
+use crate::model::AttachReport;
 use crate::report::table::escape;
 
 /// Done.
@@ -136,7 +136,7 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
-    use crate::report::model::Unavailable;
+    use crate::model::Unavailable;
 
     fn not_permitted() -> Error {
         Error::NotPermitted {

@@ -9,7 +9,7 @@ use tempfile::NamedTempFile;
 use super::args::Format;
 use super::plan::OutputPlan;
 use crate::error::{Error, Result};
-use crate::report::model::AttachReport;
+use crate::model::AttachReport;
 use crate::report::table::TableOptions;
 use crate::report::{json, table};
 

@@ -8,7 +8,7 @@ use super::layout::{Field, Layout, TypeLayout};
 use super::locate::Runtime;
 use crate::error::Result;
 use crate::image::{Image, ModuleTables, SymbolTable, TableRef, TextSection};
-use crate::memory::{Addr, Memory, MemoryError, Missing};
+use crate::memory::{Addr, Memory};
 
 /// Text sections of one module at most.
 const MOST_TEXT_SECTIONS: u64 = 1 << 12;
@@ -87,7 +87,7 @@ impl Symbolizer for ExeSymbols {
         // A return address: the `go` statement is the instruction before.
         let frame = self.table.lookup(gopc.wrapping_sub(self.bias).checked_sub(1)?)?;
         Some(Position {
-            function: frame.function.to_string(),
+            function: print_name(&frame.function),
             file: frame.file.map(|file| file.to_string()).unwrap_or_default(),
             line: frame.line.unwrap_or(0),
         })
@@ -100,48 +100,29 @@ impl Symbolizer for ExeSymbols {
     }
 }
 
+/// The name as Go prints it: type arguments are left out (runtime/traceback.go `funcNameForPrint`).
+fn print_name(name: &str) -> String {
+    match (name.find('['), name.rfind(']')) {
+        (Some(open), Some(close)) if open < close => {
+            let (before, after) = (name.get(..open), name.get(close + 1..));
+            format!("{}[...]{}", before.unwrap_or_default(), after.unwrap_or_default())
+        }
+        _ => name.to_owned(),
+    }
+}
+
 /// The runtime's wait reasons by number. Reasons whose text cannot be read are empty.
 pub fn wait_reasons(
     memory: &dyn Memory,
     image: &Image,
     runtime: &Runtime,
 ) -> std::result::Result<Vec<String>, DecodeError> {
-    let headers = |memory: &dyn Memory| wait_reason_headers(memory, &runtime.layout, &runtime.globals);
-    let headers = headers(memory).or_else(|error| {
-        // A page of data that the process never touched still is what the file says.
-        let shape = runtime.layout.wait_reason_strings;
-        let at = runtime.globals.wait_reason_strings;
-        match image.read_vaddr(runtime.link_addr(at), shape.len.saturating_mul(shape.stride)) {
-            Ok(bytes) if !image.elf.pie => headers(&FilePiece { at, bytes }),
-            _ => Err(error),
-        }
-    })?;
+    let headers = wait_reason_headers(memory, &runtime.layout, &runtime.globals)?;
     let text = |(addr, len): (Addr, u64)| match image.read_vaddr(runtime.link_addr(addr), len) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(_) => String::new(),
     };
     Ok(headers.into_iter().map(text).collect())
-}
-
-/// Bytes of the file at their run-time address.
-struct FilePiece {
-    at: Addr,
-    bytes: Vec<u8>,
-}
-
-impl Memory for FilePiece {
-    fn bytes(&self, addr: Addr, len: usize) -> std::result::Result<&[u8], MemoryError> {
-        let from = addr
-            .0
-            .checked_sub(self.at.0)
-            .and_then(|from| usize::try_from(from).ok());
-        from.and_then(|from| self.bytes.get(from..from.checked_add(len)?))
-            .ok_or(MemoryError {
-                addr,
-                len: len as u64,
-                why: Missing::NotPresent,
-            })
-    }
 }
 
 /// Names of types by their descriptor's address (internal/abi `Type`, runtime/type.go `rtype.string`).
@@ -214,4 +195,23 @@ fn varint(bytes: &[u8]) -> Option<(u64, usize)> {
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn type_arguments_are_left_out_of_names() {
+        assert_eq!(print_name("iter.Pull[go.shape.int].func1"), "iter.Pull[...].func1");
+        assert_eq!(print_name("main.f"), "main.f");
+        assert_eq!(print_name("]["), "][");
+    }
+
+    #[test]
+    fn varints_end_within_five_bytes() {
+        assert_eq!(varint(&[0x05]), Some((5, 1)));
+        assert_eq!(varint(&[0x85, 0x01]), Some((133, 2)));
+        assert_eq!(varint(&[0xff; 8]), None);
+    }
 }

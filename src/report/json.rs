@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::model::AttachReport;
 use super::sections::Selection;
+use crate::model::AttachReport;
 
 /// The chosen sections of a report and its head.
 pub fn render(report: &AttachReport, selection: &Selection) -> serde_json::Result<String> {

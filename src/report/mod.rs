@@ -2,7 +2,6 @@
 //! from the target.
 
 pub mod json;
-pub use crate::model;
 pub mod schema;
 pub mod sections;
 pub mod table;

@@ -1,7 +1,7 @@
 //! Reports built by hand, for the tests of the renderers: a small healthy program, a large sick one, one of which
 //! nothing could be read, and one whose names attack the terminal.
 
-use super::model::*;
+use crate::model::*;
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

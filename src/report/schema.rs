@@ -4,8 +4,8 @@
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::model::AttachReport;
 use super::sections;
+use crate::model::AttachReport;
 
 /// The committed schema of `attach --json`, as `gomemscan schema` prints it.
 pub const ATTACH_SCHEMA: &str = include_str!("schema/attach.schema.json");

@@ -13,5 +13,6 @@ pub mod cache;
 pub mod fetch;
 pub mod fixtures;
 pub mod process;
+#[cfg(test)]
 pub mod scan;
 pub mod toolchains;

@@ -89,7 +89,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
         .exe()
         .try_clone()
         .map_err(|error| Error::io(format!("{}", path.display()), error))?;
-    let image = Image::open(exe, path.clone()).map_err(|error| not_go(error, &path))?;
+    let image = Image::open(exe, path.clone())?;
     let maps = process.maps()?;
     let anchor = process.exe_anchor(&maps).ok_or_else(|| Error::Unsupported {
         what: format!("{} is not mapped in process {pid}", path.display()),
@@ -196,11 +196,6 @@ fn resolve_frames(
         Ok(symbols) => (FrameTable::resolve(goroutines, &symbols), None),
         Err(why) => (FrameTable::default(), Some(why)),
     }
-}
-
-/// A file that is no ELF program at all is, for the user, not a Go program.
-fn not_go(error: Error, _path: &std::path::Path) -> Error {
-    error
 }
 
 /// The parts of the report that say what was scanned and how.

@@ -4,7 +4,7 @@ use super::grid::{Cell, Column, Grid};
 use super::line::Tone;
 use super::page::{Page, faint};
 use super::text::Shorten;
-use crate::report::model::Check;
+use crate::model::Check;
 use crate::units;
 
 /// The section "checks": one line when all agree, else those that do not.

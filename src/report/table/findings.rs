@@ -2,7 +2,7 @@
 
 use super::line::{Line, Tone};
 use super::page::{INDENT, LABEL, Page, faint};
-use crate::report::model::{Finding, Severity, When};
+use crate::model::{Finding, Severity, When};
 
 /// Where the text of a finding begins, behind its mark.
 const BODY: usize = INDENT + 3;

@@ -2,7 +2,7 @@
 
 use super::line::{Line, Tone};
 use super::page::{INDENT, Item, Page, faint, plain};
-use crate::report::model::{Gc, GcPhase};
+use crate::model::{Gc, GcPhase};
 use crate::units;
 
 /// Where the text of a line begins.

@@ -4,7 +4,7 @@ use super::grid::{Cell, Column, Grid};
 use super::line::Line;
 use super::page::{INDENT, Item, Page, faint, plain};
 use super::text::Shorten;
-use crate::report::model::{AgeHistogram, ByCreator, ByWaitReason, GoroutineGroup, Goroutines};
+use crate::model::{AgeHistogram, ByCreator, ByWaitReason, GoroutineGroup, Goroutines};
 use crate::units;
 
 /// The section "goroutines".

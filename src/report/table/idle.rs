@@ -3,7 +3,7 @@
 use super::grid::{Cell, Column, Grid};
 use super::page::{Page, faint};
 use super::text::Shorten;
-use crate::report::model::Idle;
+use crate::model::Idle;
 
 /// The section "idle".
 pub fn render(page: &mut Page<'_>) {

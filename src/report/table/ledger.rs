@@ -3,7 +3,7 @@
 use super::grid::{Cell, Column, Grid};
 use super::page::{Page, faint};
 use super::text::Shorten;
-use crate::report::model::{Grade, LedgerRow};
+use crate::model::{Grade, LedgerRow};
 use crate::units;
 
 /// The section "where RSS is".

@@ -3,7 +3,7 @@
 use super::bar::gauge;
 use super::line::{Line, Tone};
 use super::page::{Item, LABEL, Page, faint, plain};
-use crate::report::model::Cgroup;
+use crate::model::Cgroup;
 use crate::units;
 
 /// The line "memory", and one for the cgroup.

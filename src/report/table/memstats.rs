@@ -2,7 +2,7 @@
 
 use super::grid::{Cell, Column, Grid};
 use super::page::{Page, faint};
-use crate::report::model::MemStats;
+use crate::model::MemStats;
 use crate::units;
 
 /// What a field counts.

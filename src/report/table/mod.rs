@@ -27,8 +27,8 @@ mod text;
 #[cfg(test)]
 mod golden_tests;
 
-use super::model::AttachReport;
 use super::sections::{Section, Selection};
+use crate::model::AttachReport;
 use page::Page;
 pub use text::escape;
 

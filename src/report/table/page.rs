@@ -8,7 +8,7 @@ use super::glyphs::{ASCII, Glyphs, UNICODE};
 use super::grid::{Cell, Grid};
 use super::line::{Line, Tone};
 use super::text;
-use crate::report::model::{AttachReport, Grade};
+use crate::model::{AttachReport, Grade};
 use crate::units;
 
 /// Blanks before the body of a section.

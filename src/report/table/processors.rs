@@ -3,7 +3,7 @@
 use super::grid::{Cell, Column, Grid};
 use super::line::Line;
 use super::page::{INDENT, Item, Page, faint};
-use crate::report::model::{FreeGoroutines, PStatus, Processor};
+use crate::model::{FreeGoroutines, PStatus, Processor};
 use crate::units;
 
 /// The section "caches per P".

@@ -2,7 +2,7 @@
 
 use super::line::Tone;
 use super::page::{Item, Page, faint, plain};
-use crate::report::model::{Capture, Confidence, LayoutSource, Source, Stop, Symbols};
+use crate::model::{Capture, Confidence, LayoutSource, Source, Stop, Symbols};
 use crate::units;
 
 /// The line "scan".

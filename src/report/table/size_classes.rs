@@ -3,7 +3,7 @@
 use super::bar::spark;
 use super::grid::{Cell, Column, Grid};
 use super::page::{Page, faint};
-use crate::report::model::SizeClass;
+use crate::model::SizeClass;
 use crate::units;
 
 /// The section "size classes".
