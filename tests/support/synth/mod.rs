@@ -15,7 +15,7 @@ mod writer;
 
 pub use accounts::Truth;
 pub use sched::Functions;
-pub use space::Space;
+pub use spans::Placed;
 pub use spec::{FreeList, G, Gc, Held, Manual, P, PAGE, Span, State, Sweep, has_inline_marks};
 pub use tables::{CLASS_BYTES, CLASS_PAGES};
 pub use target::{Scan, SynthTarget};

@@ -120,6 +120,26 @@ impl Types {
         (offset, self.shape_size(&shape))
     }
 
+    /// (path, size) of every field of `root` that is a number, a pointer or a slice, nested ones included, and of the
+    /// first element of every array.
+    pub fn scalars(&self, root: &str) -> Vec<(String, u64)> {
+        let mut out = Vec::new();
+        for (name, (_, shape)) in &self.structs[root].fields {
+            match shape {
+                Shape::Struct(of) => {
+                    out.extend(
+                        self.scalars(of)
+                            .into_iter()
+                            .map(|(path, size)| (format!("{name}.{path}"), size)),
+                    );
+                }
+                shape => out.push((name.clone(), self.shape_size(shape))),
+            }
+        }
+        out.sort();
+        out
+    }
+
     fn shape_size(&self, shape: &Shape) -> u64 {
         match shape {
             Shape::Bytes(size) => *size,
