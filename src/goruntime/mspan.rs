@@ -184,7 +184,7 @@ impl Span {
             .npages
             .checked_mul(PAGE_BYTES)
             .and_then(|bytes| bytes.checked_add(self.start));
-        if self.npages == 0 || self.start == 0 || self.start % PAGE_BYTES != 0 || end.is_none() {
+        if self.npages == 0 || self.start == 0 || !self.start.is_multiple_of(PAGE_BYTES) || end.is_none() {
             return Err("its pages are impossible");
         }
         if self.state == SpanState::Manual {

@@ -163,7 +163,7 @@ impl PageAlloc {
         let (idle, released) = (cache.cache & !cache.scav, cache.cache & cache.scav);
         self.cached_idle += u64::from(idle.count_ones());
         self.cached_released += u64::from(released.count_ones());
-        let whole = cache.base % (PAGE_CACHE_PAGES * PAGE_BYTES) == 0;
+        let whole = cache.base.is_multiple_of(PAGE_CACHE_PAGES * PAGE_BYTES);
         if whole && cache.base.checked_add(PAGE_CACHE_PAGES * PAGE_BYTES).is_some() {
             self.word_runs(PageState::CachedIdle, cache.base, idle);
             self.word_runs(PageState::CachedReleased, cache.base, released);
