@@ -1,5 +1,12 @@
 //! Made-up Go programs: shapes that no live fixture gives, and broken ones. The builder shares nothing with the crate.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
 #[path = "support/synth/mod.rs"]
 mod synth;
 

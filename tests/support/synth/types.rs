@@ -68,7 +68,7 @@ impl Types {
             constants: HashMap::new(),
             globals: HashMap::new(),
         };
-        let newer = (release == Release::Go126).then_some(STATUS_126).unwrap_or_default();
+        let newer = if release == Release::Go126 { STATUS_126 } else { &[] };
         types.constants = STATUS
             .iter()
             .chain(newer)
