@@ -2,7 +2,7 @@
 
 use gomemscan::analysis::{self, Clock, FindingFacts, IdleFacts, MappingKind, MappingRow, RssFacts};
 use gomemscan::memory::{Addr, Range};
-use gomemscan::model::{Capture, Finding, FreeGoroutines, Gc, Goroutines, Idle, LargeObjects, Ledger, MemStats};
+use gomemscan::model::{Capture, FreeGoroutines, Gc, Goroutines, Idle, LargeObjects, Ledger, MemStats};
 
 use crate::synth::{Scan, SynthTarget};
 
@@ -10,7 +10,6 @@ use crate::synth::{Scan, SynthTarget};
 pub struct Sections {
     pub ledger: Ledger,
     pub idle: Idle,
-    pub findings: Vec<Finding>,
 }
 
 /// All sections, with every page resident.
@@ -68,7 +67,7 @@ pub fn with(target: &SynthTarget, scan: &Scan, resident: &dyn Fn(Range) -> u64, 
     let groups = gs.map_or_else(Goroutines::default, |gs| {
         analysis::goroutines(gs, &scan.variant, &frames, &[], Some(now.monotonic_ns))
     });
-    let findings = findings(Parts {
+    findings(Parts {
         capture: Capture {
             checks: target.checks(scan),
             ..Capture::default()
@@ -84,7 +83,7 @@ pub fn with(target: &SynthTarget, scan: &Scan, resident: &dyn Fn(Range) -> u64, 
         }),
         gc: gc.map_or_else(Gc::default, |gc| analysis::gc(gc, stats, None, Some(now))),
     });
-    Sections { ledger, idle, findings }
+    Sections { ledger, idle }
 }
 
 struct Parts<'a> {
@@ -99,8 +98,7 @@ struct Parts<'a> {
     gc: Gc,
 }
 
-fn findings(parts: Parts<'_>) -> Vec<Finding> {
-    let mut all = Vec::new();
+fn findings(parts: Parts<'_>) {
     // Shares are taken of RSS, or of Sys where RSS is not known.
     let blind = Ledger {
         rss_bytes: None,
@@ -122,7 +120,5 @@ fn findings(parts: Parts<'_>) -> Vec<Finding> {
         };
         let found = analysis::findings(&facts);
         analysis::verdict(&facts, &found);
-        all.extend(found);
     }
-    all
 }

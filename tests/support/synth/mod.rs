@@ -13,13 +13,12 @@ mod target;
 mod types;
 mod writer;
 
-pub use accounts::Truth;
 pub use sched::Functions;
-pub use space::Space;
-pub use spec::{FreeList, G, Gc, Held, Manual, P, PAGE, Span, State, Sweep, has_inline_marks};
+pub use spans::Placed;
+pub use spec::{FreeList, G, Gc, Held, P, PAGE, Span, State, Sweep, has_inline_marks};
 pub use tables::{CLASS_BYTES, CLASS_PAGES};
 pub use target::{Scan, SynthTarget};
-pub use types::{Release, Types};
+pub use types::Release;
 
 use pages::Region;
 use writer::Writer;

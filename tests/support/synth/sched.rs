@@ -52,7 +52,8 @@ pub fn write_ps(
     w.put_word(w.global("gomaxprocs"), 0xdead_beef << 32 | specs.len() as u64);
     let idle = specs.iter().filter(|p| p.status == 0).count() as u64;
     w.put("sched", w.global("sched"), "npidle", idle);
-    out.free_mcaches = (0..free_mcaches).map(|_| w.alloc(mcache_size)).collect();
+    let block = w.table(free_mcaches * mcache_size);
+    out.free_mcaches = (0..free_mcaches).map(|index| block + index * mcache_size).collect();
     let mut next = 0;
     for mcache in out.free_mcaches.iter().rev() {
         w.put_word(*mcache, next);

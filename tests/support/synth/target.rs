@@ -36,27 +36,22 @@ pub struct SynthTarget {
 pub struct Scan {
     pub layout: Layout,
     pub variant: Variant,
-    pub globals: Globals,
     pub captured: Captured,
     pub waves: usize,
     pub snapshot: Snapshot,
 }
 
 impl SynthTarget {
-    /// Breaks one field of a variable's structure: "mheap_" as `runtime.mheap`, and so on.
+    /// Breaks one field of the `root` at `at`.
     pub fn put(&mut self, root: &str, at: u64, path: &str, value: u64) {
         self.w.put(root, at, path, value);
-    }
-
-    pub fn put_mheap(&mut self, path: &str, value: u64) {
-        self.w.put("runtime.mheap", self.w.global("mheap_"), path, value);
     }
 
     pub fn put_span(&mut self, index: usize, path: &str, value: u64) {
         self.w.put("runtime.mspan", self.spans[index].addr, path, value);
     }
 
-    /// Makes the page of `at` unreadable.
+    /// Makes the word at `at` unreadable.
     pub fn lose(&mut self, at: u64) {
         self.w.space.unmap(at, 8);
     }
@@ -85,7 +80,6 @@ impl SynthTarget {
         Scan {
             layout,
             variant,
-            globals,
             captured,
             waves,
             snapshot,

@@ -68,7 +68,7 @@ impl Types {
             constants: HashMap::new(),
             globals: HashMap::new(),
         };
-        let newer = (release == Release::Go126).then_some(STATUS_126).unwrap_or_default();
+        let newer = if release == Release::Go126 { STATUS_126 } else { &[] };
         types.constants = STATUS
             .iter()
             .chain(newer)
@@ -118,6 +118,26 @@ impl Types {
     pub fn at(&self, root: &str, path: &str) -> (u64, u64) {
         let (offset, shape) = self.lookup(root, path).unwrap_or_else(|| panic!("no {root}.{path}"));
         (offset, self.shape_size(&shape))
+    }
+
+    /// (path, size) of every field of `root` that is a number, a pointer or a slice, nested ones included, and of the
+    /// first element of every array.
+    pub fn scalars(&self, root: &str) -> Vec<(String, u64)> {
+        let mut out = Vec::new();
+        for (name, (_, shape)) in &self.structs[root].fields {
+            match shape {
+                Shape::Struct(of) => {
+                    out.extend(
+                        self.scalars(of)
+                            .into_iter()
+                            .map(|(path, size)| (format!("{name}.{path}"), size)),
+                    );
+                }
+                shape => out.push((name.clone(), self.shape_size(shape))),
+            }
+        }
+        out.sort();
+        out
     }
 
     fn shape_size(&self, shape: &Shape) -> u64 {
