@@ -25,10 +25,10 @@ fn goroutines_group_by_status_reason_and_creator() {
             })
         };
         let target = Synth::release(release)
+            .goroutine(G::status("runtime.main", 2))
             .goroutines(made(5, "main.accept", 2))
             .goroutines(made(3, "main.accept", 3))
             .goroutines(made(4, "main.poll", 2))
-            .goroutine(G::status("runtime.main", 2))
             .goroutine(G::status("runtime.bgsweep", 1))
             .build();
         assert_exact(&target);

@@ -99,7 +99,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.end("binary");
 
     steps.begin("copying the runtime's structures");
-    let mut planner = || -> Box<dyn crate::memory::Planner> { Box::new(Summary(runtime.clone())) };
+    let mut planner = || -> Box<dyn crate::memory::Planner> { Box::new(Summary::new(runtime.clone())) };
     let capture = process.capture(&mut planner, &options.capture)?;
     steps.end("capture");
 

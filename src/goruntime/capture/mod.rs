@@ -7,13 +7,26 @@ mod structures;
 use std::rc::Rc;
 
 use super::locate::Runtime;
-use crate::memory::{Memory, Planner, Request};
+use crate::memory::{Addr, Memory, Planner, Request};
 
 pub use requests::Requests;
 pub use structures::{MOST_FREE_MCACHES, SummaryPlanner, WHOLE_SLICE};
 
 /// [`SummaryPlanner`] for a located runtime, owned, as a capture wants it.
-pub struct Summary(pub Rc<Runtime>);
+pub struct Summary {
+    runtime: Rc<Runtime>,
+    chased: (Addr, Addr),
+}
+
+impl Summary {
+    /// A planner for `runtime`.
+    pub fn new(runtime: Rc<Runtime>) -> Summary {
+        Summary {
+            runtime,
+            chased: Default::default(),
+        }
+    }
+}
 
 impl Planner for Summary {
     fn wave(&mut self, wave: usize, captured: &dyn Memory) -> Vec<Request> {
@@ -22,7 +35,11 @@ impl Planner for Summary {
             globals,
             variant,
             ..
-        } = self.0.as_ref();
-        SummaryPlanner::new(layout, globals, variant).wave(wave, captured)
+        } = self.runtime.as_ref();
+        let mut planner = SummaryPlanner::new(layout, globals, variant);
+        planner.chased = self.chased;
+        let requests = planner.wave(wave, captured);
+        self.chased = planner.chased;
+        requests
     }
 }

@@ -29,7 +29,7 @@ pub struct SummaryPlanner<'a> {
     globals: &'a Globals,
     variant: &'a Variant,
     /// What the chains asked for last: free mcache, module. Asked for once, an address that does not come is given up.
-    chased: (Addr, Addr),
+    pub(super) chased: (Addr, Addr),
 }
 
 impl<'a> SummaryPlanner<'a> {

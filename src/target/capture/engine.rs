@@ -16,7 +16,7 @@ const MAX_IOVECS: usize = 1024;
 /// Bytes per call: small enough to look at the clock in between, large enough not to matter.
 const MAX_CALL_BYTES: u64 = 512 << 10;
 /// A planner that has not ended by then is going in circles.
-const MAX_WAVES: usize = 64;
+const MAX_WAVES: usize = 320;
 /// Pages one pass may look at: 256 GiB of address space with 4 KiB pages.
 const MAX_PAGES: usize = 64 << 20;
 /// Unknown pages no further apart than this are looked up in one call.

@@ -3,10 +3,11 @@
 use std::rc::Rc;
 
 use gomemscan::analysis;
-use gomemscan::goruntime::capture::SummaryPlanner;
+use gomemscan::goruntime::capture::Summary;
 use gomemscan::goruntime::frames::{FrameTable, Position, Symbolizer};
 use gomemscan::goruntime::globals::Globals;
 use gomemscan::goruntime::layout::Layout;
+use gomemscan::goruntime::locate::Runtime;
 use gomemscan::goruntime::marks::Marks;
 use gomemscan::goruntime::snapshot::Snapshot;
 use gomemscan::goruntime::variants::{Arch, Variant};
@@ -58,13 +59,20 @@ impl SynthTarget {
 
     /// Captures as a scan does, wave by wave, and decodes what was captured.
     pub fn scan(&self) -> Scan {
-        let layout = Layout::resolve(&self.w.types).unwrap();
-        let globals = Globals::resolve(&self.w.types, BIAS).unwrap();
-        let variant = Variant::of(self.w.types.release.minor(), Arch::Amd64, &self.w.types);
+        let types = &self.w.types;
+        let runtime = Rc::new(Runtime {
+            layout: Layout::resolve(types).unwrap(),
+            variant: Variant::of(types.release.minor(), Arch::Amd64, types),
+            globals: Globals::resolve(types, BIAS).unwrap(),
+            bias: BIAS,
+            version: None,
+            arch: Arch::Amd64,
+            warnings: Vec::new(),
+        });
         let mut captured = Captured::nothing(Rc::new(self.w.space.clone()));
         let mut waves = 0;
         {
-            let mut planner = SummaryPlanner::new(&layout, &globals, &variant);
+            let mut planner = Summary::new(runtime.clone());
             loop {
                 let requests = planner.wave(waves, &captured);
                 if requests.is_empty() {
@@ -76,10 +84,10 @@ impl SynthTarget {
             }
         }
         captured.forgotten.borrow_mut().clear();
-        let snapshot = Snapshot::decode(&captured, &layout, &variant, &globals);
+        let snapshot = Snapshot::decode(&captured, &runtime.layout, &runtime.variant, &runtime.globals);
         Scan {
-            layout,
-            variant,
+            layout: runtime.layout.clone(),
+            variant: runtime.variant.clone(),
             captured,
             waves,
             snapshot,
