@@ -258,6 +258,13 @@ runtime.moduledata 552 592 592
   gofunc 8 304 320 320
   textsectmap 24 312 328 336
   next 8 544 584 584
+runtime.textsect 24 24 24
+  vaddr 8 0 0 0
+  end 8 8 8 8
+  baseaddr 8 16 16 16
+internal/abi.Type - 48 48
+  TFlag 1 - 20 20
+  Str 4 - 40 40
 stackpool 256 256 256
   [] 4*64@stackpoolItem 0 0 0
 stackpoolItem 64 64 64
