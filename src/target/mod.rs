@@ -1,6 +1,8 @@
 //! Where bytes come from: a live process, what the kernel says about it, and the capture that stops it for as short
 //! a time as can be. Knows processes and pages; knows nothing of Go.
 
+#![deny(unsafe_code)]
+
 pub mod capture;
 pub mod cgroup;
 pub mod host;
@@ -14,7 +16,7 @@ mod sys;
 
 pub use capture::{Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, Stop, StopKind};
 pub use cgroup::{CgroupFacts, CgroupVersion};
-pub use host::{HostFacts, ThpSettings};
+pub use host::{HostFacts, ThpSettings, volunteer_for_oom};
 pub use maps::{Backing, Mapping, Maps};
 pub use permissions::Access;
 pub use process::{LiveProcess, ProcessInfo, SharedNamespaces};

@@ -46,6 +46,8 @@ pub struct ProcessInfo {
     pub uid: u32,
     /// Effective group id.
     pub gid: u32,
+    /// Its cgroup as the tool sees it: the memory controller's on v1, else the unified one.
+    pub cgroup_path: Option<String>,
     /// Threads at the time of opening.
     pub threads: usize,
     /// Which namespaces it shares with the tool.
@@ -104,7 +106,15 @@ impl LiveProcess {
         }
         if stat.is_dead() {
             let parent = status_field(&status, "PPid").unwrap_or("?");
-            let what = format!("process {pid} ({comm}) has exited and is a zombie until its parent {parent} reaps it");
+            let what = match stat.threads {
+                0 | 1 => {
+                    format!("process {pid} ({comm}) has exited and is a zombie until its parent {parent} reaps it")
+                }
+                // The kernel then shows neither executable nor mappings; no Go program does this.
+                _ => format!(
+                    "the main thread of process {pid} ({comm}) has exited; without it the process cannot be read"
+                ),
+            };
             return Err(no_target(what, None));
         }
         let exe_error = |error: io::Error| access_error(pid, Access::Executable, &error);
@@ -127,6 +137,7 @@ impl LiveProcess {
             comm,
             uid: effective_id(&status, "Uid"),
             gid: effective_id(&status, "Gid"),
+            cgroup_path: proc.text("cgroup").ok().and_then(|text| cgroup_path(&text)),
             threads: stat.threads as usize,
             shares: SharedNamespaces::of(&proc),
         };
@@ -292,6 +303,15 @@ impl SharedNamespaces {
             cgroup: shared("cgroup"),
         }
     }
+}
+
+/// From `/proc/PID/cgroup`: lines of `id:controllers:path`.
+fn cgroup_path(text: &str) -> Option<String> {
+    let lines = || text.lines().filter_map(|line| line.split_once(':')?.1.split_once(':'));
+    let memory = lines().find(|(controllers, _)| controllers.split(',').any(|name| name == "memory"));
+    memory
+        .or_else(|| lines().find(|(controllers, _)| controllers.is_empty()))
+        .map(|(_, path)| path.to_owned())
 }
 
 /// The inode of a namespace, from links like `pid:[4026531836]`.

@@ -1,57 +1,50 @@
 //! Targets that go away, or become another program, while they are read.
 
 use std::process::Command;
+use std::rc::Rc;
 
 use gomemscan::error::{Category, Error};
 use gomemscan::memory::Planner;
-use gomemscan::target::{LiveProcess, Stop};
+use gomemscan::target::{CaptureOptions, LiveProcess, Stop};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{Does, Target, Waves, expect_free, pause, request, until};
 
 /// Runs a capture with `act` called in wave 0 of the given pass.
-fn capture_while(target: &Target, stop: Stop, pass: usize, act: impl Fn() + Copy + 'static) -> Error {
+fn capture_while(target: &Target, stop: Stop, pass: usize, act: impl Fn() + Clone + 'static) -> Error {
     let (process, address) = (target.open(), target.ready[0]);
     let mut passes = 0;
     let mut make = || -> Box<dyn Planner> {
         passes += 1;
-        let now = passes == pass;
+        let act = (passes == pass).then(|| act.clone());
         Box::new(Does(move |wave| match wave {
             0 => {
-                if now {
-                    act();
-                }
+                act.iter().for_each(|act| act());
                 vec![request(address, 8)]
             }
             _ => Vec::new(),
         }))
     };
     process
-        .capture(&mut make, &gomemscan::target::CaptureOptions { stop, ..pause() })
+        .capture(&mut make, &CaptureOptions { stop, ..pause() })
         .unwrap_err()
 }
 
 #[test]
-fn an_exec_between_rehearsal_and_stop_is_noticed() {
+fn an_exec_in_the_rehearsal_is_noticed() {
     for stop in [pause().stop, Stop::NoPause] {
-        let mut target = Target::start("beating", &[4, 0]);
-        let pid = target.pid();
-        // The child of the capture has no pipe to the target; a helper thread here lets it exec when it sees the
-        // child, which waits for that in its rehearsal.
-        let comm = move || std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        target.say("exec");
-        let error = capture_error_after_exec(&target, stop, comm);
+        let target = Target::start("beating", &[4, 0]);
+        let (pid, stdin) = (target.pid(), Rc::new(target.fd()));
+        let error = capture_while(&target, stop, 1, move || {
+            nix::unistd::write(&*stdin, b"exec\n").unwrap();
+            let comm = || std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            until("it runs sleep", || comm().trim() == "sleep");
+        });
         assert_eq!(error.category(), Category::TargetGone, "{error}");
         assert!(error.to_string().contains("replaced by exec"), "{error}");
         expect_free(pid);
     }
-}
-
-/// The process is opened before the exec is seen; if the exec was faster, `recheck` has the same answer.
-fn capture_error_after_exec(target: &Target, stop: Stop, comm: impl Fn() -> String + Copy + 'static) -> Error {
-    let wait = move || until("it runs sleep", || comm().trim() == "sleep");
-    capture_while(target, stop, 1, wait)
 }
 
 #[test]

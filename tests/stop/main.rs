@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod gone;
+mod held;
 mod reading;
 mod refused;
 mod released;

@@ -116,6 +116,39 @@ fn a_tool_killed_at_any_instant_leaves_nothing_stopped() {
 }
 
 #[test]
+fn a_tool_told_to_end_or_to_stop_does_so_with_the_target_free() {
+    let mut target = Target::start("beating", &[40, 2]);
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGTSTP,
+    ] {
+        for round in 0..5u32 {
+            let mut tool = Target::start("scanning", &[target.pid() as u64, target.ready[0]]);
+            until("the target is traced", || {
+                target.threads().iter().any(|thread| thread.2 != 0)
+            });
+            for _ in 0..round * 50 {
+                std::thread::yield_now();
+            }
+            kill(Pid::from_raw(tool.pid()), signal).unwrap();
+            let stops = signal == Signal::SIGTSTP;
+            until("the tool has obeyed", || {
+                tool.threads()
+                    .iter()
+                    .all(|thread| thread.1 == if stops { 'T' } else { 'Z' })
+            });
+            expect_free(target.pid());
+            let before = target.ask("beat");
+            until("the target beats", || target.ask("beat") > before);
+            tool.kill();
+        }
+    }
+}
+
+#[test]
 fn the_capturing_child_killed_alone_is_an_error_and_frees_the_target() {
     let mut target = Target::start("beating", &[40, 2]);
     let process = target.open();

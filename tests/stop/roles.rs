@@ -22,6 +22,7 @@ fn play() {
     // Where Yama is on, a process must say that others than its parent may read it.
     // SAFETY: no memory is passed.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY, 0, 0, 0) };
+    nix::sys::signal::SigSet::all().thread_unblock().unwrap();
     let arguments = std::env::var("STOP_TEST_ARGUMENTS").unwrap();
     let arguments: Vec<u64> = arguments
         .split_ascii_whitespace()
@@ -32,8 +33,10 @@ fn play() {
         "beating" => beating(arguments[0], arguments[1]),
         "churning" => churning(),
         "counting" => counting(),
+        "faulting" => faulting(),
         "leaderless" => leaderless(),
         "scanning" => scanning(arguments[0] as i32, arguments[1]),
+        "vforking" => vforking(),
         "tracing" => tracing(arguments[0] as i32),
         other => panic!("no role {other}"),
     }
@@ -86,9 +89,9 @@ fn beating(threads: u64, busy: u64) {
         let work = move || {
             loop {
                 if index < busy {
-                    drop(BEATS.fetch_add(1, Ordering::Relaxed))
+                    BEATS.fetch_add(1, Ordering::Relaxed);
                 } else {
-                    std::thread::park()
+                    std::thread::park();
                 }
             }
         };
@@ -132,15 +135,80 @@ fn counting() {
         std::thread::spawn(move || {
             loop {
                 if index < 2 {
-                    drop(BEATS.fetch_add(1, Ordering::Relaxed))
+                    BEATS.fetch_add(1, Ordering::Relaxed);
                 } else {
-                    std::thread::park()
+                    std::thread::park();
                 }
             }
         });
     }
     println!("ready {}", BEATS.as_ptr() as u64);
     serve(|_| SIGNALS.load(Ordering::Relaxed).to_string());
+}
+
+/// A thread waits in vfork until "release".
+fn vforking() {
+    extern "C" fn child(pipe: *mut libc::c_void) -> i32 {
+        let mut byte = 0u8;
+        // SAFETY: the child of vfork reads one byte into its own stack and exits.
+        unsafe {
+            libc::read(pipe as usize as i32, (&raw mut byte).cast(), 1);
+            libc::_exit(0)
+        }
+    }
+    let (read, write) = nix::unistd::pipe().unwrap();
+    std::thread::spawn(move || {
+        let mut stack = vec![0u8; 64 << 10];
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+        let pipe = std::os::fd::AsRawFd::as_raw_fd(&read) as usize as *mut libc::c_void;
+        // SAFETY: the stack is large enough and outlives the child, for which this thread waits.
+        unsafe { libc::clone(child, stack.as_mut_ptr_range().end.cast(), flags, pipe) };
+        loop {
+            std::thread::park();
+        }
+    });
+    println!("ready {}", BEATS.as_ptr() as u64);
+    serve(|word| {
+        if word == "release" {
+            nix::unistd::write(&write, b"x").unwrap();
+        }
+        String::new()
+    });
+}
+
+/// One page under userfaultfd with nobody to fill it; "drop" gives it back. Says whether the kernel permits that.
+fn faulting() {
+    const UFFDIO_API: libc::c_ulong = 0xc018_aa3f;
+    const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
+    // SAFETY: a new mapping; the structures of the two calls are laid out as the kernel expects.
+    let (page, works) = unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let page = libc::mmap(
+            std::ptr::null_mut(),
+            4096,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags,
+            -1,
+            0,
+        );
+        *page.cast::<u8>() = 1;
+        let fd = libc::syscall(libc::SYS_userfaultfd, libc::O_CLOEXEC) as i32;
+        let mut api = [0xaau64, 0, 0];
+        let mut register = [page as u64, 4096, 1, 0];
+        let works = fd >= 0
+            && libc::ioctl(fd, UFFDIO_API as _, api.as_mut_ptr()) == 0
+            && libc::ioctl(fd, UFFDIO_REGISTER as _, register.as_mut_ptr()) == 0;
+        (page, works)
+    };
+    println!("ready {} {}", page as u64, u64::from(works));
+    let page = page as usize;
+    serve(move |word| {
+        if word == "drop" {
+            // SAFETY: the page is mapped, and nothing here reads it again.
+            unsafe { libc::madvise(page as *mut libc::c_void, 4096, libc::MADV_DONTNEED) };
+        }
+        String::new()
+    });
 }
 
 /// The main thread ends; the others go on, and the process with them.

@@ -1,11 +1,14 @@
 //! Targets, planners and waiting for conditions.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gomemscan::memory::{Addr, Memory, Planner, Range, Request};
 use gomemscan::target::{CaptureOptions, LiveProcess, Stop};
+use nix::sys::signal::SigSet;
 
 /// A child process in a role; killed when the test ends.
 pub struct Target {
@@ -20,7 +23,15 @@ impl Target {
     /// Starts `role` and waits until it is ready.
     pub fn start(role: &str, arguments: &[u64]) -> Target {
         let text: Vec<String> = arguments.iter().map(u64::to_string).collect();
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        if role == "scanning" {
+            // Signals to the tool find only the thread that plays the role, which unblocks them: as in the real tool,
+            // where it is the only one.
+            let block = || Ok(SigSet::all().thread_block()?);
+            // SAFETY: one system call between fork and exec.
+            unsafe { command.pre_exec(block) };
+        }
+        let mut child = command
             .args(["roles::play", "--exact", "--ignored", "--nocapture"])
             .env("STOP_TEST_ROLE", role)
             .env("STOP_TEST_ARGUMENTS", text.join(" "))
@@ -42,6 +53,11 @@ impl Target {
 
     pub fn pid(&self) -> i32 {
         self.child.id() as i32
+    }
+
+    /// Its standard input, for a planner in the child of a capture.
+    pub fn fd(&self) -> OwnedFd {
+        self.stdin.as_fd().try_clone_to_owned().unwrap()
     }
 
     pub fn open(&self) -> LiveProcess {

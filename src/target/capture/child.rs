@@ -1,7 +1,6 @@
 //! The child that captures. It rehearses on the running target, stops it, reads, lets it go and exits; it writes
 //! nothing but the shared region and talks to nobody. Whatever goes wrong it ends, and its end frees the target.
 
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +20,7 @@ use super::store::Store;
 use super::tracer::{StopError, Tracer};
 use crate::error::Error;
 use crate::memory::Planner;
+use crate::target::host::volunteer_for_oom;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, monotonic_ns};
 
@@ -256,10 +256,7 @@ fn set_up(parent: i32) -> Result<(), Failed> {
         let _ = nix::unistd::dup2_stdout(&null);
         let _ = nix::unistd::dup2_stderr(&null);
     }
-    // Where memory is short, this process is to go, not the target.
-    if let Ok(mut file) = std::fs::OpenOptions::new().write(true).open("/proc/self/oom_score_adj") {
-        let _ = file.write_all(b"1000");
-    }
+    volunteer_for_oom();
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     for signal in [
         Signal::SIGINT,

@@ -6,15 +6,12 @@ use std::io::IoSliceMut;
 use std::sync::atomic::Ordering;
 
 use super::reader::{Pages, RangeReader, ReadError, Readable};
+use super::runs::{MAX_CALL_BYTES, Pieces, cut_first, join, split};
 use super::store::{PageState, Run, Store};
 use crate::memory::{Addr, Missing, Planner, Range, Request};
 use crate::target::pages::PageRun;
 use crate::target::sys::monotonic_ns;
 
-/// Buffers per call: IOV_MAX.
-const MAX_IOVECS: usize = 1024;
-/// Bytes per call: small enough to look at the clock in between, large enough not to matter.
-const MAX_CALL_BYTES: u64 = 512 << 10;
 /// A planner that has not ended by then is going in circles.
 const MAX_WAVES: usize = 320;
 /// Pages one pass may look at: 256 GiB of address space with 4 KiB pages.
@@ -315,7 +312,7 @@ impl<'a> Engine<'a> {
 
     fn copy(&mut self, runs: &[Run]) -> Result<(), ReadError> {
         let shift = self.store.page_shift();
-        let mut work = Pieces { runs, taken: 0, shift };
+        let mut work = Pieces::new(runs, shift);
         let mut faults = 0;
         while let Some(mut batch) = work.next_batch() {
             while !batch.is_empty() {
@@ -400,89 +397,6 @@ impl<'a> Engine<'a> {
             .store(self.bytes, Ordering::Relaxed);
         rest
     }
-}
-
-/// Cuts runs into calls.
-struct Pieces<'a> {
-    runs: &'a [Run],
-    /// Pages of the first run that are already in a batch.
-    taken: usize,
-    shift: u32,
-}
-
-impl Pieces<'_> {
-    fn next_batch(&mut self) -> Option<Vec<Run>> {
-        let mut batch = Vec::new();
-        let mut room = (MAX_CALL_BYTES >> self.shift).max(1) as usize;
-        while let Some((first, behind)) = self.runs.split_first() {
-            if room == 0 || batch.len() == MAX_IOVECS {
-                break;
-            }
-            let pages = (first.pages - self.taken).min(room);
-            let start = first.start + ((self.taken as u64) << self.shift);
-            batch.push(Run {
-                start,
-                page: first.page + self.taken,
-                pages,
-            });
-            room -= pages;
-            self.taken += pages;
-            if self.taken == first.pages {
-                (self.runs, self.taken) = (behind, 0);
-            }
-        }
-        (!batch.is_empty()).then_some(batch)
-    }
-}
-
-/// Joins neighbours of a sorted list.
-fn join(runs: &mut Vec<Run>, shift: u32) {
-    runs.dedup_by(|next, run| {
-        let joined = run.page + run.pages == next.page && run.end(shift) == next.start;
-        if joined {
-            run.pages += next.pages;
-        }
-        joined
-    });
-}
-
-/// Splits a run by a property of its pages.
-fn split(run: &Run, shift: u32, is: impl Fn(usize) -> bool, yes: &mut Vec<Run>, no: &mut Vec<Run>) {
-    let mut at = 0;
-    while at < run.pages {
-        let kind = is(run.page + at);
-        let len = (at..run.pages)
-            .take_while(|&index| is(run.page + index) == kind)
-            .count()
-            .max(1);
-        let part = Run {
-            start: run.start + ((at as u64) << shift),
-            page: run.page + at,
-            pages: len,
-        };
-        if kind {
-            yes.push(part)
-        } else {
-            no.push(part)
-        }
-        at += len;
-    }
-}
-
-/// Takes the first page off a list of runs.
-fn cut_first(runs: &mut Vec<Run>, shift: u32) -> Option<Run> {
-    let first = *runs.first()?;
-    match runs.first_mut() {
-        Some(run) if run.pages > 1 => {
-            *run = Run {
-                start: run.start + (1 << shift),
-                page: run.page + 1,
-                pages: run.pages - 1,
-            };
-        }
-        _ => drop(runs.remove(0)),
-    }
-    Some(Run { pages: 1, ..first })
 }
 
 /// Takes bytes over from a buffer, counting what differs from the pass before.

@@ -5,25 +5,23 @@ mod child;
 mod engine;
 mod reader;
 mod region;
+mod runs;
 mod store;
 mod tracer;
+mod verdict;
 mod watchdog;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nix::errno::Errno;
-
-use self::child::{Failure, Mode, Phase, Task};
-use self::engine::End;
+use self::child::{Mode, Task};
 use self::reader::{ProcessReader, RangeReader};
-use self::region::Header;
 use self::store::Store;
+use self::verdict::pause_of;
 use self::watchdog::Ended;
 use super::cgroup::{CgroupFacts, own_cpu_quota};
 use super::host::HostFacts;
 use super::pages::PageMap;
-use super::permissions::Access;
 use super::process::{LiveProcess, gone};
 use super::sys::monotonic_ns;
 use crate::error::{Error, Result};
@@ -265,84 +263,6 @@ impl LiveProcess {
         capture.wall = start.elapsed();
         Ok(capture)
     }
-
-    /// What the end of the child means.
-    fn verdict(&self, header: &Header, ended: Ended, mode: Mode) -> Result<std::result::Result<(), Incomplete>> {
-        let pid = self.pid();
-        match Failure::of(header) {
-            Failure::None => {}
-            Failure::Internal => {
-                return Err(Error::Internal {
-                    what: format!("capture: {}", header.message()),
-                });
-            }
-            Failure::Gone => {
-                let what = header.message();
-                return Err(match self.recheck() {
-                    _ if !what.is_empty() => Error::TargetGone { what },
-                    Err(error) => error,
-                    Ok(()) => gone(pid, "was exiting while it was read"),
-                });
-            }
-            failure @ (Failure::PtraceRefused | Failure::ReadRefused) => {
-                let access = if failure == Failure::PtraceRefused {
-                    Access::Ptrace
-                } else {
-                    Access::Memory
-                };
-                let errno = Errno::from_raw(header.errno.load(Ordering::Relaxed));
-                return Err(self.refused(access, &super::sys::io_error(errno)));
-            }
-            Failure::CannotFit => {
-                let floor = Duration::from_nanos(header.message().parse().unwrap_or(0));
-                return Err(self.too_slow(format!(
-                    "stopping the {} threads of process {pid} and letting them go takes about {floor:?}, more than the \
-                     pause budget",
-                    header.threads.load(Ordering::Relaxed),
-                )));
-            }
-            Failure::TooSlow => {
-                let thread = header.thread.load(Ordering::Relaxed);
-                return Err(self.too_slow(format!(
-                    "thread {thread} of process {pid} did not stop within the pause budget"
-                )));
-            }
-        }
-        let phase = Phase::of(header);
-        match ended {
-            Ended::Interrupted(signal) => {
-                let interrupted = std::io::Error::new(std::io::ErrorKind::Interrupted, signal.as_str());
-                Err(Error::io("the capture was called off", interrupted))
-            }
-            Ended::Exited if phase == Phase::Released => Ok(match header.end.load(Ordering::Acquire) {
-                end if end == End::Time as u32 && matches!(mode, Mode::Pause(_)) => Err(Incomplete::PauseSpent),
-                end if end == End::Time as u32 => Err(Incomplete::TimeSpent),
-                end if end == End::Bytes as u32 => Err(Incomplete::BytesSpent),
-                end if end == End::Waves as u32 => Err(Incomplete::Endless),
-                _ => Ok(()),
-            }),
-            // All was read; only letting go took too long, and the kernel has finished that.
-            Ended::Killed(_) | Ended::Overdue if phase >= Phase::Releasing => Ok(Ok(())),
-            Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopped => Ok(Err(Incomplete::PauseSpent)),
-            Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopping => {
-                Err(self.too_slow(format!("process {pid} did not stop within the pause budget")))
-            }
-            Ended::Overdue => Err(Error::Internal {
-                what: "reading the running target came to no end".to_owned(),
-            }),
-            Ended::Killed(signal) => Err(Error::Internal {
-                what: format!("the capturing child was killed by {}", signal.as_str()),
-            }),
-            Ended::Exited => Err(Error::Internal {
-                what: "the capturing child ended without a result".to_owned(),
-            }),
-        }
-    }
-
-    fn too_slow(&self, what: String) -> Error {
-        let remedy = Some("read it without a stop (--no-pause), or allow a longer one (--max-pause)".to_owned());
-        Error::Unsupported { what, remedy }
-    }
 }
 
 /// What may be copied without pressing the host or the tool's own cgroup, which may be the target's too.
@@ -353,19 +273,6 @@ fn affordable_bytes() -> u64 {
         .unwrap_or(u64::MAX);
     // Twice the budget can be in memory when the second pass asks for other pages than the first.
     host.min(group) / 4
-}
-
-/// From the first interrupt to the last release, which is the death of the child when it could not release by itself.
-fn pause_of(header: &Header, ended_ns: u64) -> Duration {
-    let begin = header.interrupt_ns.load(Ordering::Acquire);
-    let released = header.released_ns.load(Ordering::Acquire);
-    let by_exit = released == 0 || header.held_in_kernel.load(Ordering::Acquire) > 0;
-    let end = if by_exit { ended_ns } else { released };
-    if begin == 0 {
-        Duration::ZERO
-    } else {
-        Duration::from_nanos(end.saturating_sub(begin))
-    }
 }
 
 impl Capture {

@@ -7,8 +7,6 @@ mod refusal;
 use nix::errno::Errno;
 
 pub use self::facts::Facts;
-#[cfg(test)]
-use self::facts::{Own, Theirs};
 pub use self::refusal::Refusal;
 use crate::error::Error;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::runs::MAX_IOVECS;
 use super::*;
 use crate::memory::{Memory, MemoryError};
 

@@ -1,0 +1,136 @@
+//! The store filled by hand.
+
+use super::*;
+
+const PAGE: u64 = 4096;
+
+fn store(readable: &[(u64, u64)]) -> Store {
+    Store::new(readable, 1 << 20).unwrap()
+}
+
+/// Captures `start..end` with bytes that name their page.
+fn fill(store: &mut Store, start: u64, end: u64) -> Vec<Run> {
+    let mut runs = Vec::new();
+    assert!(store.queue(start, end, &mut runs));
+    for run in &runs {
+        for index in 0..run.pages {
+            let at = (run.page + index) << store.shift;
+            let number = (run.start >> store.shift) as u8 + index as u8;
+            store.region.data_mut()[at..at + PAGE as usize].fill(number);
+        }
+        store.set_captured(*run);
+    }
+    runs
+}
+
+#[test]
+fn a_structure_across_two_waves_is_one_slice() {
+    let mut store = store(&[(0x10000, 0x20000)]);
+    fill(&mut store, 0x11000, 0x12000);
+    fill(&mut store, 0x10000, 0x11000);
+    let bytes = store.bytes(Addr(0x10ff8), 16).unwrap();
+    assert_eq!(bytes, [[0x10u8; 8], [0x11; 8]].concat());
+}
+
+#[test]
+fn a_page_is_never_queued_twice() {
+    let mut store = store(&[(0x10000, 0x20000)]);
+    assert_eq!(fill(&mut store, 0x10000, 0x13000).len(), 1);
+    let mut runs = Vec::new();
+    store.queue(0x12000, 0x14000, &mut runs);
+    store.queue(0x13000, 0x15000, &mut runs);
+    assert_eq!(
+        runs.iter().map(|run| (run.start, run.pages)).collect::<Vec<_>>(),
+        [(0x13000, 2)]
+    );
+}
+
+#[test]
+fn every_reason_survives() {
+    let mut store = store(&[(0x10000, 0x20000)]);
+    let reasons = [
+        Missing::NotMapped,
+        Missing::NotPresent,
+        Missing::Swapped,
+        Missing::Unreadable,
+        Missing::BudgetSpent,
+    ];
+    for pass in [1, 2] {
+        for why in reasons {
+            let mut runs = Vec::new();
+            store.queue(0x10000, 0x11000, &mut runs);
+            let run = runs.pop().unwrap_or(Run {
+                start: 0x10000,
+                page: 0x10000 >> 12,
+                pages: 1,
+            });
+            store.set_missing(run, why);
+            assert_eq!(store.bytes(Addr(0x10004), 4).unwrap_err().why, why, "pass {pass}");
+        }
+        store.begin_second_pass();
+    }
+}
+
+#[test]
+fn the_second_pass_forgets_bytes_but_not_presence() {
+    let mut store = store(&[(0x10000, 0x20000)]);
+    let run = fill(&mut store, 0x10000, 0x11000)[0];
+    store.begin_second_pass();
+    assert_eq!(store.bytes(Addr(0x10000), 1).unwrap_err().why, Missing::NotCaptured);
+    assert_eq!(store.state(run.page), PageState::KnownPresent);
+    let mut runs = Vec::new();
+    store.queue(0x10000, 0x11000, &mut runs);
+    assert_eq!(store.state(run.page), PageState::KnownPresent);
+    assert_eq!(store.bytes(Addr(0x10000), 1).unwrap_err().why, Missing::BudgetSpent);
+    store.set_captured(run);
+    assert_eq!(store.bytes(Addr(0x10000), 1).unwrap(), [0x10]);
+}
+
+#[test]
+fn growth_stays_readable_across_the_old_edge() {
+    let mut store = store(&[(0x4000_0000, 0x4001_0000)]);
+    fill(&mut store, 0x4000_f000, 0x4001_0000);
+    store.set_readable(&[(0x4000_0000, 0x4004_0000), (0x7f00_0000_0000, 0x7f00_0000_1000)]);
+    fill(&mut store, 0x4001_0000, 0x4001_1000);
+    fill(&mut store, 0x7f00_0000_0000, 0x7f00_0000_1000);
+    assert!(store.bytes(Addr(0x4000_fffc), 8).is_ok());
+    assert_eq!(
+        store
+            .segments()
+            .map(|(range, bytes)| (range.start.0, bytes.len()))
+            .collect::<Vec<_>>(),
+        [(0x4000_f000, 0x2000), (0x7f00_0000_0000, 0x1000)]
+    );
+}
+
+#[test]
+fn wild_addresses_are_answered_not_followed() {
+    let mut store = store(&[(0x10000, 0x20000)]);
+    fill(&mut store, 0x10000, 0x11000);
+    for (addr, len) in [
+        (0, 8),
+        (u64::MAX, 8),
+        (u64::MAX - 4, 8),
+        (0x10fff, usize::MAX),
+        (0x10fff, 2),
+    ] {
+        assert!(store.bytes(Addr(addr), len).is_err(), "{addr:#x}+{len:#x}");
+    }
+    assert!(store.bytes(Addr(7), 0).unwrap().is_empty());
+    assert!(!store.queue(1 << 46, (1 << 46) + PAGE, &mut Vec::new()));
+}
+
+#[test]
+fn what_the_child_left_is_adopted_by_bounds() {
+    let mut store = store(&[(0x10000, 0x20000)]);
+    fill(&mut store, 0x10000, 0x11000);
+    let pages = store.region.pages() as u64;
+    let slot = &store.region.windows()[1];
+    slot.start.store(0x7000_0000, Ordering::Relaxed);
+    slot.len.store(PAGE, Ordering::Relaxed);
+    slot.page.store(pages, Ordering::Relaxed);
+    store.region.header().windows.store(2, Ordering::Relaxed);
+    store.adopt();
+    assert_eq!(store.windows.len(), 1);
+    assert!(store.bytes(Addr(0x10000), 1).is_ok());
+}
