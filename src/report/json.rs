@@ -23,8 +23,8 @@ pub fn render(report: &AttachReport, selection: &Selection) -> serde_json::Resul
 
 #[cfg(test)]
 mod tests {
+    use super::super::sample;
     use super::super::sections::{HEAD_KEYS, Section};
-    use super::super::{model::AttachReport, sample};
     use super::*;
 
     #[test]
