@@ -50,13 +50,13 @@ pub fn findings(facts: &FindingFacts<'_>) -> Vec<Finding> {
         heap::gc_off(facts),
         heap::limit_too_low(facts),
         heap::outside_go(facts),
+        heap::sparse_classes(facts),
         goroutines::stacks(facts),
         goroutines::dead(facts),
     ]
     .into_iter()
     .flatten()
     .collect();
-    all.extend(heap::sparse_classes(facts));
     all.extend(goroutines::piled_up(facts));
     all.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), std::cmp::Reverse(finding.bytes)));
     all

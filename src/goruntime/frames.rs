@@ -6,9 +6,6 @@ use std::collections::HashMap;
 use super::goroutines::{Goroutine, Goroutines};
 use super::variants::{is_cleanup_function, is_finalizer_function, is_system_function};
 
-/// `goid` of the goroutine that runs `main`.
-const FIRST_GOROUTINE: u64 = 1;
-
 /// A position in the program's source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
@@ -72,14 +69,9 @@ impl FrameTable {
         table
     }
 
-    /// Frame id of the place that created `g`; `None` for the first goroutine and where the pc is in no function.
+    /// Frame id of the place that created `g`; `None` where the pc is in no function.
     pub fn creator(&self, g: &Goroutine) -> Option<u32> {
-        // The first goroutine is made by assembly before any Go code runs; the runtime itself names no creator for it.
-        if g.id == FIRST_GOROUTINE {
-            None
-        } else {
-            self.creators.get(&g.gopc).copied().flatten()
-        }
+        self.creators.get(&g.gopc).copied().flatten()
     }
 
     /// The position behind a frame id.

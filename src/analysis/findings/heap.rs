@@ -30,7 +30,12 @@ pub(super) fn idle_unreturned(facts: &FindingFacts<'_>) -> Option<Finding> {
         id: "idle_unreturned".into(),
         severity: Severity::Warning,
         title,
-        detail: format!("{} of {} RSS is idle heap", units::bytes(unreturned), units::bytes(rss)),
+        detail: format!(
+            "{} of {} RSS is idle heap; the background scavenger works at about 1 % of a CPU, and leaves what was in use \
+             during the last GC cycle until the next one",
+            units::bytes(unreturned),
+            units::bytes(rss)
+        ),
         bytes: Some(unreturned),
         evidence: pointers(&["/idle/unreturned_resident_bytes", "/gc/scavenger"]),
         advice: todo,
@@ -56,16 +61,15 @@ fn why_it_stays(facts: &FindingFacts<'_>) -> (String, Option<String>) {
     let limit = gc.memory_limit_bytes;
     let advice = limit_advice(facts);
     match (retained, retained_goal) {
-        (Some(retained), Some(goal)) if retained > goal => {
-            let over = units::bytes(retained - goal);
-            (
-                format!(
-                    "the scavenger is behind: it keeps {} for the next cycles and returns the other {over} at 1 % of a CPU",
-                    units::bytes(goal)
-                ),
-                advice,
-            )
-        }
+        (Some(retained), Some(goal)) if retained > goal => (
+            format!(
+                "the runtime has not come to return it yet: by its goal ({}) it keeps {} and has {}",
+                gogc(gc),
+                units::bytes(goal),
+                units::bytes(retained),
+            ),
+            advice,
+        ),
         (_, Some(goal)) => (
             format!(
                 "the scavenger lets it stay: {} plans for a heap of {}, and it keeps {}{}",
@@ -114,42 +118,54 @@ fn limit_advice(facts: &FindingFacts<'_>) -> Option<String> {
     }
 }
 
-/// Size classes whose spans hold much more than their objects need; at most three.
-pub(super) fn sparse_classes(facts: &FindingFacts<'_>) -> Vec<Finding> {
-    let Some(rss) = facts.rss() else { return Vec::new() };
+/// Size classes whose spans hold much more than their objects need.
+pub(super) fn sparse_classes(facts: &FindingFacts<'_>) -> Option<Finding> {
+    let rss = facts.rss()?;
     let mut sparse: Vec<&SizeClass> = facts
         .size_classes
         .iter()
-        .filter(|class| class.free_bytes >= 8 * MIB && class.free_bytes.saturating_mul(20) >= rss)
-        .filter(|class| class.free_objects > class.objects)
+        .filter(|class| class.free_bytes >= 4 * MIB && class.free_objects > class.objects)
         .collect();
+    let total: u64 = sparse.iter().map(|class| class.free_bytes).fold(0, u64::saturating_add);
+    if total < 8 * MIB || total.saturating_mul(20) < rss {
+        return None;
+    }
     sparse.sort_by_key(|class| std::cmp::Reverse(class.free_bytes));
-    sparse.iter().take(3).map(|class| sparse_class(class)).collect()
-}
-
-fn sparse_class(class: &SizeClass) -> Finding {
-    let slots = class.objects + class.free_objects;
-    let kind = if class.noscan { " without pointers" } else { "" };
-    Finding {
-        id: "sparse_size_class".into(),
+    let worst: Vec<String> = sparse.iter().take(3).map(|class| sparse_class(class)).collect();
+    let others = match sparse.len().saturating_sub(worst.len()) {
+        0 => String::new(),
+        more => format!("; {more} more"),
+    };
+    Some(Finding {
+        id: "sparse_size_classes".into(),
         severity: Severity::Warning,
         title: format!(
-            "{} of free slots sit in {} of {} B objects{kind} that are {} full",
-            units::bytes(class.free_bytes),
-            units::counted(class.spans, "span", "spans"),
-            class.object_bytes,
-            units::share(class.objects, slots),
+            "{} of free slots sit in spans of {} that are mostly empty",
+            units::bytes(total),
+            units::counted(sparse.len() as u64, "size class", "size classes")
         ),
-        detail:
-            "a span goes back only when its last object is gone; the next allocations of this size fill these slots"
-                .into(),
-        bytes: Some(class.free_bytes),
+        detail: format!(
+            "{}{others}. A span goes back only with its last object; the next allocations of its size fill the slots",
+            worst.join("; ")
+        ),
+        bytes: Some(total),
         evidence: pointers(&["/size_classes"]),
         advice: vec![advice(
             When::NextDeploy,
-            "allocate long-lived objects of this size together (a slice of values, an arena), apart from short-lived ones",
+            "keep long-lived objects of these sizes together (a slice of values, an arena), apart from short-lived ones",
         )],
-    }
+    })
+}
+
+fn sparse_class(class: &SizeClass) -> String {
+    format!(
+        "{} in {} of {} B{} that are {} full",
+        units::bytes(class.free_bytes),
+        units::counted(class.spans, "span", "spans"),
+        class.object_bytes,
+        if class.noscan { " noscan" } else { "" },
+        units::share(class.objects, class.objects.saturating_add(class.free_objects)),
+    )
 }
 
 /// GC is off and nothing limits the heap.
