@@ -1,5 +1,7 @@
 //! Dependencies between the rooms of `src/` point down only: no file may `use crate::` of a room above its own.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,13 @@
 //! Garbage that awaits its sweep, told from outside by mark bits (inline ones of the Green Tea collector too): the sum
 //! of what the last mark found alive must be the runtime's own, however far the sweep has come.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails loudly"
+)]
+
 mod support;
 
 use std::process::Command;

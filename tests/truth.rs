@@ -1,6 +1,13 @@
 //! The report against the program's own account of itself: `runtime.MemStats`, `runtime/metrics` and the goroutine
 //! profile, figure by figure, in every supported version and build.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails loudly"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;

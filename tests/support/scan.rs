@@ -103,7 +103,7 @@ impl Scan {
             };
             // The main goroutine is started by assembly, which a goroutine profile does not name.
             let key = match text(&group["function"]).as_str() {
-                "runtime.rt0_go" => (text(wait), String::new(), String::new(), 0),
+                creator if creator.starts_with("runtime.rt0_go") => (text(wait), String::new(), String::new(), 0),
                 creator => (
                     text(wait),
                     creator.to_owned(),

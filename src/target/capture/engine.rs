@@ -56,7 +56,10 @@ pub(crate) struct Engine<'a> {
     /// Where pages read in both passes are compared; `None` while the target stands still.
     compare: Option<Vec<u8>>,
     pages: usize,
+    /// Copied from the process.
     bytes: u64,
+    /// Filled without it.
+    filled: u64,
     end: End,
 }
 
@@ -72,6 +75,7 @@ impl<'a> Engine<'a> {
             compare,
             pages: 0,
             bytes: 0,
+            filled: 0,
             end: End::Running,
         }
     }
@@ -265,7 +269,7 @@ impl<'a> Engine<'a> {
                 Pages::Present | Pages::OwnOnly => continue,
             };
             let (from, to) = (run.start.max(range.start), run.end(shift).min(range.end));
-            let left = self.limits.bytes.saturating_sub(self.bytes);
+            let left = self.bytes_left();
             for address in (from..to.min(from.saturating_add(left))).step_by(1 << shift) {
                 let page = run.page + ((address - run.start) >> shift) as usize;
                 let at = page << shift;
@@ -278,7 +282,7 @@ impl<'a> Engine<'a> {
                     }
                 });
                 if filled {
-                    self.bytes += 1 << shift;
+                    self.filled += 1 << shift;
                     self.store.set_filled(Run {
                         start: address,
                         page,
@@ -289,9 +293,13 @@ impl<'a> Engine<'a> {
         }
     }
 
+    fn bytes_left(&self) -> u64 {
+        self.limits.bytes.saturating_sub(self.bytes).saturating_sub(self.filled)
+    }
+
     fn within_budget(&mut self, mut runs: Vec<Run>) -> Vec<Run> {
         let shift = self.store.page_shift();
-        let mut left = (self.limits.bytes.saturating_sub(self.bytes) >> shift) as usize;
+        let mut left = (self.bytes_left() >> shift) as usize;
         for run in &mut runs {
             let taken = run.pages.min(left);
             left -= taken;
