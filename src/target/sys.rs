@@ -242,3 +242,18 @@ pub(crate) fn run_first() {
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
     }
 }
+
+/// Sends this process SIGALRM after a time. Unlike `timer_create` it takes nothing from the user's quota of signals.
+pub(crate) fn alarm_after(time: Duration) -> Result<(), Errno> {
+    let value = libc::timeval {
+        tv_sec: time.as_secs() as _,
+        tv_usec: time.subsec_micros().max(1) as _,
+    };
+    let once = libc::itimerval {
+        it_interval: libc::timeval { tv_sec: 0, tv_usec: 0 },
+        it_value: value,
+    };
+    // SAFETY: the new value is a live structure of the right type; the old one is not asked for.
+    let result = unsafe { libc::setitimer(libc::ITIMER_REAL, &once, std::ptr::null_mut()) };
+    Errno::result(result).map(drop)
+}

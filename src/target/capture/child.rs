@@ -265,6 +265,7 @@ fn set_up(parent: i32) -> Result<(), Failed> {
         Signal::SIGQUIT,
         Signal::SIGCHLD,
         Signal::SIGPIPE,
+        Signal::SIGALRM,
     ] {
         sys::reset_signal(signal);
     }
@@ -334,7 +335,7 @@ fn paused(
     if floor_ns > max_ns {
         return Err(Failed::new(Failure::CannotFit, format!("{floor_ns}")));
     }
-    let mut timer = kill_timer()?;
+    let mut timer = KillTimer::make()?;
     store.begin_second_pass();
     // While this process waits for a CPU the target stands still. It is short, and the timer ends it in any case.
     sys::run_first();
@@ -344,12 +345,7 @@ fn paused(
     let begin_ns = monotonic_ns();
     store.region().header().interrupt_ns.store(begin_ns, Ordering::Release);
     enter(store, Phase::Stopping);
-    timer
-        .set(
-            Expiration::OneShot(TimeSpec::from_duration(max)),
-            TimerSetTimeFlags::empty(),
-        )
-        .map_err(timer_failed)?;
+    timer.arm(max)?;
     let deadline_ns = begin_ns.saturating_add(max_ns.saturating_sub(threads * RELEASE_NS + FIXED_NS / 2));
     tracer.stop(deadline_ns)?;
     stamp(store);
@@ -377,12 +373,37 @@ fn stamp(store: &Store) {
 }
 
 /// A timer that kills this process: the second belt, for when the parent is slow or stopped.
-fn kill_timer() -> Result<Timer, Failed> {
-    let kill = SigevNotify::SigevSignal {
-        signal: Signal::SIGKILL,
-        si_value: 0,
-    };
-    Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(kill)).map_err(timer_failed)
+enum KillTimer {
+    /// Sends SIGKILL.
+    Posix(Timer),
+    /// Sends SIGALRM, whose default action is as deadly while nobody changes it; for when the user's queue of signals
+    /// is full, from which the first kind takes an entry.
+    Alarm,
+}
+
+impl KillTimer {
+    fn make() -> Result<KillTimer, Failed> {
+        let kill = SigevNotify::SigevSignal {
+            signal: Signal::SIGKILL,
+            si_value: 0,
+        };
+        match Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(kill)) {
+            Ok(timer) => Ok(KillTimer::Posix(timer)),
+            Err(Errno::EAGAIN) => Ok(KillTimer::Alarm),
+            Err(errno) => Err(timer_failed(errno)),
+        }
+    }
+
+    fn arm(&mut self, after: Duration) -> Result<(), Failed> {
+        match self {
+            KillTimer::Posix(timer) => timer.set(
+                Expiration::OneShot(TimeSpec::from_duration(after)),
+                TimerSetTimeFlags::empty(),
+            ),
+            KillTimer::Alarm => sys::alarm_after(after),
+        }
+        .map_err(timer_failed)
+    }
 }
 
 fn timer_failed(errno: Errno) -> Failed {
