@@ -6,6 +6,9 @@ use std::collections::HashMap;
 use super::goroutines::{Goroutine, Goroutines};
 use super::variants::{is_cleanup_function, is_finalizer_function, is_system_function};
 
+/// `goid` of the goroutine that runs `main`.
+const MAIN_GOROUTINE: u64 = 1;
+
 /// A position in the program's source.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Position {
@@ -69,8 +72,12 @@ impl FrameTable {
         table
     }
 
-    /// Frame id of the place that created `g`; `None` where the pc is in no function.
+    /// Frame id of the place that created `g`; `None` for the main goroutine, and where the pc is in no function.
     pub fn creator(&self, g: &Goroutine) -> Option<u32> {
+        // The main goroutine is made by assembly before any Go code runs; the runtime's own tracebacks name no creator.
+        if g.id == MAIN_GOROUTINE {
+            return None;
+        }
         self.creators.get(&g.gopc).copied().flatten()
     }
 

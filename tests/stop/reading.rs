@@ -54,7 +54,10 @@ fn untouched_pages_read_as_zeros_and_stay_untouched() {
             .capture(&mut || Box::new(waves.clone()), &CaptureOptions { stop, ..pause() })
             .unwrap();
         let why = |addr| capture.memory.bytes(Addr(addr), 1).unwrap_err().why;
-        assert_eq!(capture.memory.bytes(Addr(at + len), len as usize).unwrap(), vec![0; len as usize]);
+        assert_eq!(
+            capture.memory.bytes(Addr(at + len), len as usize).unwrap(),
+            vec![0; len as usize]
+        );
         assert_eq!(why(1 << 46), Missing::NotMapped);
         assert_eq!(capture.missing, [(request(1 << 46, 8), Missing::NotMapped)]);
         assert_eq!(capture.bytes_read, len);

@@ -101,16 +101,12 @@ impl Scan {
             } else {
                 &group["reason"]
             };
-            // The main goroutine is started by assembly, which a goroutine profile does not name.
-            let key = match text(&group["function"]).as_str() {
-                creator if creator.starts_with("runtime.rt0_go") => (text(wait), String::new(), String::new(), 0),
-                creator => (
-                    text(wait),
-                    creator.to_owned(),
-                    text(&group["file"]),
-                    group["line"].as_u64().unwrap_or(0),
-                ),
-            };
+            let key = (
+                text(wait),
+                text(&group["function"]),
+                text(&group["file"]),
+                group["line"].as_u64().unwrap_or(0),
+            );
             *groups.entry(key).or_default() += group["count"].as_u64().unwrap();
         }
         groups

@@ -147,7 +147,7 @@ fn waits(page: &mut Page<'_>, ages: &AgeHistogram) {
 }
 
 fn function(page: &Page<'_>, name: Option<&str>) -> Cell {
-    name.map_or_else(|| Cell::faint("unknown"), |name| Cell::plain(page.safe(name)))
+    name.map_or_else(|| Cell::faint("no creator"), |name| Cell::plain(page.safe(name)))
 }
 
 /// "serve.go:88": the directories are in JSON.
