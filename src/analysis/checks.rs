@@ -15,6 +15,8 @@ use crate::model::Check;
 const IN_FLIGHT_BYTES: u64 = 64 << 10;
 /// Slots of a span of the smallest class: what one refill in flight can move, objects.
 const IN_FLIGHT_OBJECTS: u64 = PAGE_BYTES / 8;
+/// Dead goroutines that a P moves to the global list at once (runtime/proc.go `gfput`), and one being made or ended.
+const IN_FLIGHT_GOROUTINES: u64 = 33 + 1;
 
 /// One comparison; it holds when the difference is within `tolerance`.
 pub fn check(name: &str, unit: &str, expected: u64, actual: u64, tolerance: u64) -> Check {
@@ -91,7 +93,7 @@ pub fn checks(
             stats.heap_inuse.wrapping_add(stats.heap_free),
             committed,
         );
-        list.bytes(
+        list.grown(
             "heapStats.released = HeapReleased",
             stats.heap_released,
             held.released as u64,
@@ -103,7 +105,7 @@ pub fn checks(
                 stats.heap_free,
                 pages.unreturned_bytes(),
             );
-            list.bytes(
+            list.grown(
                 "scavenged pages = gcController.heapReleased",
                 stats.heap_released,
                 pages.returned_bytes(),
@@ -115,7 +117,7 @@ pub fn checks(
                 in_spans,
             );
             let owned = sum(pages.in_use.iter().map(|range| range.len));
-            list.bytes(
+            list.grown(
                 "heap address ranges = pages.inUse.totalBytes",
                 pages.in_use_bytes,
                 owned,
@@ -185,15 +187,15 @@ pub fn checks(
             "user goroutines = runtime.NumGoroutine",
             "goroutines",
             by_runtime as u64,
-            alive - system,
-            1,
+            alive.saturating_sub(system),
+            IN_FLIGHT_GOROUTINES,
         );
         list.count(
             "dead goroutines on lists = their counters",
             "goroutines",
             gs.free.by_counters,
             gs.free.total(),
-            1,
+            IN_FLIGHT_GOROUTINES,
         );
     }
     if let (Ok(spans), Some(marks), Ok(gc)) = (&snapshot.spans, marks, &snapshot.gc)
