@@ -12,7 +12,7 @@ pub enum Category {
     NotPermitted,
     /// Exit 5: this Go version or memory layout is not supported.
     Unsupported,
-    /// Exit 7: input/output or internal error.
+    /// Exit 7: input/output or internal error, or the target could not be stopped in time.
     Io,
     /// Exit 8: the target went away while it was read.
     TargetGone,
@@ -55,6 +55,14 @@ pub enum Error {
         /// What is wrong with it.
         detail: String,
     },
+    /// The target could not be stopped within the pause budget; it was let go at once.
+    #[error("{what}")]
+    PauseBudget {
+        /// What did not fit.
+        what: String,
+        /// How to scan it nevertheless.
+        remedy: Option<String>,
+    },
     /// Input or output failed.
     #[error("{what}: {source}")]
     Io {
@@ -84,7 +92,7 @@ impl Error {
             Error::NoTarget { .. } => Category::NoTarget,
             Error::NotPermitted { .. } => Category::NotPermitted,
             Error::Unsupported { .. } | Error::Malformed { .. } => Category::Unsupported,
-            Error::Io { .. } | Error::Internal { .. } => Category::Io,
+            Error::PauseBudget { .. } | Error::Io { .. } | Error::Internal { .. } => Category::Io,
             Error::TargetGone { .. } => Category::TargetGone,
         }
     }
@@ -92,9 +100,10 @@ impl Error {
     /// What the user can do about it, when anything.
     pub fn remedy(&self) -> Option<&str> {
         match self {
-            Error::NoTarget { remedy, .. } | Error::NotPermitted { remedy, .. } | Error::Unsupported { remedy, .. } => {
-                remedy.as_deref()
-            }
+            Error::NoTarget { remedy, .. }
+            | Error::NotPermitted { remedy, .. }
+            | Error::Unsupported { remedy, .. }
+            | Error::PauseBudget { remedy, .. } => remedy.as_deref(),
             _ => None,
         }
     }

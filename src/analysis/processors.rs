@@ -3,7 +3,7 @@
 use crate::goruntime::mcentral::{Place, Places};
 use crate::goruntime::mspan::Spans;
 use crate::goruntime::processors::{PStatus as Decoded, Processors};
-use crate::goruntime::variants::PAGE_BYTES;
+use crate::goruntime::variants::{PAGE_BYTES, TINY_BLOCK_BYTES};
 use crate::model::{Mcache, PStatus, Processor};
 
 /// One entry per P of `allp[:GOMAXPROCS]`; what an mcache's spans hold is `None` where spans were not read.
@@ -31,6 +31,10 @@ pub fn processors(all: &Processors, spans: Option<(&Spans, &Places)>, sweepgen: 
                 Decoded::Dead => PStatus::Dead,
             },
             mcache: (p.mcache.as_ref().zip(sweepgen)).map(|(mcache, sweepgen)| Mcache {
+                tiny_free_bytes: match mcache.tiny.is_nil() {
+                    true => 0,
+                    false => TINY_BLOCK_BYTES.saturating_sub(mcache.tiny_offset),
+                },
                 stack_cache_bytes: Some(mcache.stack_cache_bytes()),
                 flushed: mcache.flush_gen == sweepgen,
                 ..held

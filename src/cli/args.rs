@@ -23,7 +23,7 @@ Exit codes:
   4  not permitted
   5  Go version or memory layout not supported
   6  partial result: printed, with reasons
-  7  input/output or internal error
+  7  input/output or internal error, or not stopped within --max-pause
   8  the target went away while it was read";
 
 const ATTACH_EXAMPLES: &str = "\

@@ -21,6 +21,8 @@ pub const ARENA_BYTES: u64 = 64 << 20;
 pub const SIZE_CLASSES: usize = 68;
 /// `numSpanClasses`: a scan and a noscan variant of every size class.
 pub const SPAN_CLASSES: usize = SIZE_CLASSES << 1;
+/// `maxTinySize`: bytes of a tiny block (runtime/malloc.go).
+pub const TINY_BLOCK_BYTES: u64 = 16;
 /// `pageCachePages`: pages a P claims at a time (runtime/mpagecache.go).
 pub const PAGE_CACHE_PAGES: u64 = 64;
 /// `pallocChunksL2Bits`: the second level of the chunk map has `1 << 13` entries.

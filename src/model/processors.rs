@@ -37,6 +37,9 @@ pub struct Mcache {
     pub span_bytes: u64,
     /// Bytes of free slots in these spans.
     pub free_bytes: u64,
+    /// Bytes left in the tiny block, which packs pointer-free objects under 16 B; 0 when there is none.
+    #[serde(default)]
+    pub tiny_free_bytes: u64,
     /// Bytes of free stacks cached.
     pub stack_cache_bytes: Option<u64>,
     /// Whether it was flushed since the last GC began to sweep (`flushGen` is the heap's sweepgen).

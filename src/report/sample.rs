@@ -613,6 +613,7 @@ fn processor(id: u64, status: PStatus) -> Processor {
         id,
         status,
         mcache: Some(Mcache {
+            tiny_free_bytes: 9,
             spans: if running { 41 } else { 0 },
             span_bytes: if running { 344_064 } else { 0 },
             free_bytes: if running { 215_040 + id * 1_000 } else { 0 },

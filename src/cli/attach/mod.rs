@@ -11,7 +11,7 @@ use super::plan::{AttachPlan, Pause};
 use super::progress::Progress;
 use crate::error::Error;
 use crate::target::capture::DEFAULT_BYTE_BUDGET;
-use crate::target::{CaptureOptions, Stop};
+use crate::target::{CaptureOptions, CgroupFacts, HostFacts, Stop, volunteer_for_oom};
 use scan::{ScanOptions, scan};
 
 /// Carries out the plan.
@@ -29,14 +29,26 @@ pub fn run(plan: AttachPlan) -> anyhow::Result<Outcome> {
     let options = ScanOptions {
         capture: CaptureOptions {
             stop,
-            byte_budget: DEFAULT_BYTE_BUDGET,
+            byte_budget: byte_budget(),
         },
         with_args: plan.with_args,
     };
+    volunteer_for_oom();
     let mut progress = Progress::new(plan.progress);
     let scanned = scan(pid, &options, &mut |step| progress.step(step));
     progress.clear();
     let report = scanned?;
     output.write(&report)?;
     Ok(Outcome::of(&report))
+}
+
+/// Bytes to copy at most: what the machine and the tool's own cgroup can spare, half of it left alone. The tool may
+/// share the target's cgroup, and must not be what pushes it over its limit.
+fn byte_budget() -> u64 {
+    let spare = [
+        HostFacts::collect().memory_available_bytes,
+        CgroupFacts::of_self().and_then(|own| own.headroom_bytes),
+    ];
+    let least = spare.into_iter().flatten().min().unwrap_or(DEFAULT_BYTE_BUDGET);
+    (least / 2).min(DEFAULT_BYTE_BUDGET)
 }

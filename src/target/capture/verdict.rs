@@ -96,7 +96,7 @@ impl LiveProcess {
 
     fn too_slow(&self, what: String) -> Error {
         let remedy = Some("read it without a stop (--no-pause), or allow a longer one (--max-pause)".to_owned());
-        Error::Unsupported { what, remedy }
+        Error::PauseBudget { what, remedy }
     }
 }
 
