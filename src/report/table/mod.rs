@@ -1,6 +1,6 @@
 //! The report for people: one screen that says what is wrong, how sure that is and what to do, then the evidence.
 //!
-//! Every section is a file here that turns its part of the model into lines on a [`Page`]; a page knows the width,
+//! Every section is a file here that turns its part of the model into lines on a page (`Page`); a page knows the width,
 //! escapes everything it is given and paints at the very end. Nothing is computed but order, choice and layout.
 
 mod bar;
