@@ -99,7 +99,8 @@ pub fn checks(
             held.released as u64,
         );
         list.bytes("heapStats.inHeap = HeapInuse", stats.heap_inuse, held.in_heap as u64);
-        if let Ok(pages) = &snapshot.pages {
+        // Without the Ps, the free pages in their caches are not known.
+        if let (Ok(pages), Ok(_)) = (&snapshot.pages, &snapshot.processors) {
             list.bytes(
                 "free pages = gcController.heapFree",
                 stats.heap_free,
@@ -183,12 +184,18 @@ pub fn checks(
         let by_runtime = (gs.all.len() as i64)
             .wrapping_sub(gs.free.by_counters as i64)
             .wrapping_sub(gs.ngsys);
+        // A negative count is beyond any operation in flight.
+        let (by_runtime, in_flight) = match u64::try_from(by_runtime) {
+            Ok(count) => (count, IN_FLIGHT_GOROUTINES),
+            Err(_) => (0, 0),
+        };
+        let user = alive.saturating_sub(system);
         list.count(
             "user goroutines = runtime.NumGoroutine",
             "goroutines",
-            by_runtime as u64,
-            alive.saturating_sub(system),
-            IN_FLIGHT_GOROUTINES,
+            by_runtime,
+            user,
+            in_flight,
         );
         list.count(
             "dead goroutines on lists = their counters",

@@ -27,6 +27,8 @@ pub struct FindingFacts<'a> {
     pub cgroup: Option<&'a Cgroup>,
     /// Whether what was freed stays resident until the system is short of memory (GODEBUG=madvdontneed=0).
     pub lazily_freed: bool,
+    /// The mapped data file with the most resident bytes, and these.
+    pub largest_file: Option<&'a (String, u64)>,
 }
 
 impl FindingFacts<'_> {
@@ -50,6 +52,7 @@ pub fn findings(facts: &FindingFacts<'_>) -> Vec<Finding> {
         heap::gc_off(facts),
         heap::limit_too_low(facts),
         heap::outside_go(facts),
+        heap::mapped_files(facts),
         heap::sparse_classes(facts),
         goroutines::stacks(facts),
         goroutines::dead(facts),
@@ -64,6 +67,15 @@ pub fn findings(facts: &FindingFacts<'_>) -> Vec<Finding> {
 
 /// The one sentence that an operator reads first.
 pub fn verdict(facts: &FindingFacts<'_>, findings: &[Finding]) -> Option<Verdict> {
+    if let Some(why) = &facts.capture.incomplete {
+        let text = format!(
+            "The scan is incomplete: {why}. Allow a longer pause (--max-pause), or read without one (--no-pause)."
+        );
+        return Some(Verdict {
+            severity: Severity::Warning,
+            text,
+        });
+    }
     let rss = facts.rss()?;
     let severity = findings
         .iter()
@@ -80,7 +92,7 @@ pub fn verdict(facts: &FindingFacts<'_>, findings: &[Finding]) -> Option<Verdict
         let of = units::bytes(unreturned);
         format!("{of} of the {total} RSS is idle Go heap that the runtime has kept{now}.")
     } else {
-        let (largest, label) = largest_row(facts)?;
+        let (largest, label) = largest_group(facts)?;
         let share = units::share(largest, rss);
         format!(
             "The largest part of the {total} RSS is {label}: {} ({share}); {} is idle Go heap not returned.",
@@ -91,30 +103,33 @@ pub fn verdict(facts: &FindingFacts<'_>, findings: &[Finding]) -> Option<Verdict
     Some(Verdict { severity, text })
 }
 
-fn largest_row(facts: &FindingFacts<'_>) -> Option<(u64, &'static str)> {
-    let rows = facts
-        .ledger
-        .rows
-        .iter()
-        .filter_map(|row| Some((row.resident_bytes?, row.id)));
-    let (bytes, id) = rows.max_by_key(|(bytes, _)| *bytes)?;
-    Some((
-        bytes,
-        match id {
-            LedgerId::HeapMarked => "heap that the last GC marked live",
-            LedgerId::HeapAllocatedSinceGc => "heap allocated since the last GC, live or not",
-            LedgerId::HeapGarbageUnswept => "garbage waiting for its sweep",
-            LedgerId::HeapFreeSlots => "free slots in used spans",
-            LedgerId::HeapSpanTails => "unusable ends of spans",
-            LedgerId::HeapIdleUnreturned => "idle heap",
-            LedgerId::HeapReleased => "heap counted as returned",
-            LedgerId::GoroutineStacks => "goroutine stacks",
-            LedgerId::FreeStacks => "stacks kept for reuse",
-            LedgerId::RuntimeMetadata => "the Go runtime's own data",
-            LedgerId::BinaryAndLibraries => "the binary and its libraries",
-            LedgerId::OtherMappings => "memory outside Go (C heap, other mappings)",
-        },
-    ))
+/// The rows of the ledger as an operator thinks of them, and the largest of these groups.
+fn largest_group(facts: &FindingFacts<'_>) -> Option<(u64, &'static str)> {
+    let group = |id: LedgerId| match id {
+        LedgerId::HeapMarked
+        | LedgerId::HeapAllocatedSinceGc
+        | LedgerId::HeapGarbageUnswept
+        | LedgerId::HeapFreeSlots
+        | LedgerId::HeapSpanTails => "Go heap in use",
+        LedgerId::HeapIdleUnreturned | LedgerId::HeapReleased => "idle Go heap",
+        LedgerId::GoroutineStacks | LedgerId::FreeStacks => "goroutine stacks",
+        LedgerId::RuntimeMetadata => "the Go runtime's own data",
+        LedgerId::BinaryAndLibraries => "the binary and its libraries",
+        LedgerId::MappedFiles => "mapped files",
+        LedgerId::OtherMappings => "memory outside Go (C heap, other mappings)",
+    };
+    let mut groups: Vec<(u64, &'static str)> = Vec::new();
+    for row in &facts.ledger.rows {
+        let bytes = row.resident_bytes.unwrap_or(0);
+        match groups.iter_mut().find(|(_, label)| *label == group(row.id)) {
+            Some((sum, _)) => *sum = sum.saturating_add(bytes),
+            None => groups.push((bytes, group(row.id))),
+        }
+    }
+    groups
+        .into_iter()
+        .max_by_key(|(bytes, _)| *bytes)
+        .filter(|(bytes, _)| *bytes > 0)
 }
 
 fn advice(when: When, text: impl Into<String>) -> Advice {

@@ -90,6 +90,27 @@ pub struct HeapKinds {
     pub dead_spans_resident: u64,
     /// Spans whose marks are not known.
     pub unknown_spans: u64,
+    /// Bytes of their allocated slots, which count as allocated since until told otherwise.
+    unknown: u64,
+    /// The resident part of these.
+    unknown_resident: u64,
+}
+
+impl HeapKinds {
+    /// Where the marks of some spans are not known, takes the runtime's own sum of what the last GC marked (bytes) for
+    /// the whole, and what the known spans do not hold of it for the part of the unknown ones: an estimate, since that
+    /// sum may hold slots that have been freed since.
+    pub fn fill_in_marked(&mut self, heap_marked: u64) {
+        let marked = heap_marked.saturating_sub(self.bytes.marked).min(self.unknown);
+        self.bytes.marked = self.bytes.marked.saturating_add(marked);
+        self.bytes.since = self.bytes.since.saturating_sub(marked);
+        if let Some(resident) = &mut self.resident {
+            let part = u128::from(self.unknown_resident) * u128::from(marked) / u128::from(self.unknown.max(1));
+            let part = u64::try_from(part).unwrap_or(u64::MAX).min(resident.since);
+            resident.marked = resident.marked.saturating_add(part);
+            resident.since -= part;
+        }
+    }
 }
 
 /// Sorts every in-use span's bytes into kinds.
@@ -106,9 +127,16 @@ pub fn heap_kinds(spans: &Spans, marks: Option<&Marks>, sweepgen: u32, resident:
         heap.unknown_spans += u64::from(marked.is_none());
         let kinds = Kinds::of(span, marked, sweepgen);
         heap.bytes.add(kinds);
+        if marked.is_none() {
+            heap.unknown = heap.unknown.saturating_add(kinds.since);
+        }
         if let (Some(sum), Some(resident)) = (&mut heap.resident, resident) {
             let part = resident(span.range());
-            sum.add(kinds.scaled(part, span.bytes()));
+            let scaled = kinds.scaled(part, span.bytes());
+            sum.add(scaled);
+            if marked.is_none() {
+                heap.unknown_resident = heap.unknown_resident.saturating_add(scaled.since);
+            }
             if marked == Some(0) && Sweep::of(span.sweepgen, sweepgen).is_unswept() {
                 heap.dead_spans_resident = heap.dead_spans_resident.saturating_add(part);
             }

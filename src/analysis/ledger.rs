@@ -12,8 +12,10 @@ use crate::model::{Grade, Ledger, LedgerId, LedgerRow};
 /// What a mapping outside the Go heap is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MappingKind {
-    /// Backed by a file: the executable and libraries, with their data and bss.
-    File,
+    /// The executable and libraries, with their data and bss.
+    Binary,
+    /// A file, or shared memory, mapped as data.
+    MappedFile,
     /// Anonymous, and known to hold structures of the Go runtime.
     GoMetadata,
     /// Everything else: C heap, thread stacks, other anonymous and shared memory.
@@ -74,7 +76,10 @@ pub fn ledger(
 
 /// Whether a row is memory that the Go runtime manages.
 fn is_go(id: LedgerId) -> bool {
-    !matches!(id, LedgerId::BinaryAndLibraries | LedgerId::OtherMappings)
+    !matches!(
+        id,
+        LedgerId::BinaryAndLibraries | LedgerId::MappedFiles | LedgerId::OtherMappings
+    )
 }
 
 fn heap_rows(rows: &mut Vec<LedgerRow>, heap: Option<&HeapKinds>, marks_known: bool) {
@@ -195,9 +200,16 @@ fn mapping_rows(
         metadata,
         Grade::Derived,
     ));
-    let (bytes, present) = of(MappingKind::File);
+    let (bytes, present) = of(MappingKind::Binary);
     rows.push(LedgerRow::new(
         LedgerId::BinaryAndLibraries,
+        Some(bytes),
+        present,
+        Grade::Exact,
+    ));
+    let (bytes, present) = of(MappingKind::MappedFile);
+    rows.push(LedgerRow::new(
+        LedgerId::MappedFiles,
         Some(bytes),
         present,
         Grade::Exact,

@@ -43,6 +43,8 @@ pub struct Places {
     pub strangers: u64,
     /// Sets that could not be read.
     pub unreadable_sets: u64,
+    /// The first error met.
+    pub first_error: Option<DecodeError>,
 }
 
 /// Finds spans by the address of their mspan.
@@ -114,7 +116,10 @@ impl Places {
                     let walked = walk(memory, layout, &mcentral, (sets, set), &mut budget, |span| {
                         places.entry(spans, index, span, class as u8, place, sweepgen);
                     });
-                    places.unreadable_sets += u64::from(walked.is_err());
+                    if let Err(error) = walked {
+                        places.unreadable_sets += 1;
+                        places.first_error.get_or_insert(error);
+                    }
                 }
             }
         }

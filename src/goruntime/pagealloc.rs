@@ -49,6 +49,10 @@ pub struct PageAlloc {
     pub runs: Vec<(PageState, Range)>,
     /// Chunks whose bitmap could not be read.
     pub unreadable_chunks: u64,
+    /// Chunks whose bitmap was read.
+    pub chunks: u64,
+    /// The first error met.
+    pub first_error: Option<DecodeError>,
 }
 
 /// A P's page cache.
@@ -120,8 +124,12 @@ impl PageAlloc {
         for range in pages.in_use.clone() {
             let mut chunk = range.start.0;
             while chunk < range.end().0 {
-                if pages.chunk(memory, layout, variant, &view, chunk).is_err() {
-                    pages.unreadable_chunks += 1;
+                match pages.chunk(memory, layout, variant, &view, chunk) {
+                    Ok(()) => pages.chunks += 1,
+                    Err(error) => {
+                        pages.unreadable_chunks += 1;
+                        pages.first_error.get_or_insert(error);
+                    }
                 }
                 chunk = chunk.saturating_add(CHUNK_BYTES);
             }

@@ -14,7 +14,7 @@ use super::pagealloc::{PageAlloc, PageCache};
 use super::processors::Processors;
 use super::stacks::ManualSpans;
 use super::variants::Variant;
-use crate::memory::Memory;
+use crate::memory::{Memory, Missing};
 
 /// One section of the snapshot: its data, or why it could not be decoded.
 pub type Section<T> = Result<T, DecodeError>;
@@ -49,14 +49,27 @@ impl Snapshot {
     pub fn decode(memory: &dyn Memory, layout: &Layout, variant: &Variant, globals: &Globals) -> Snapshot {
         let gc = Gc::decode(memory, layout, variant, globals);
         let sweepgen = View::new(memory, "mheap_", globals.mheap).u32(layout.mheap.sweepgen);
-        let spans = Spans::decode(memory, layout, globals.mheap);
-        let processors = Processors::decode(memory, layout, globals);
+        let spans = whole_enough(Spans::decode(memory, layout, globals.mheap), |spans| Missed {
+            missing: spans.unreadable,
+            there: spans.live.len() as u64 + spans.dead,
+            first: spans.first_error,
+        });
+        let processors = whole_enough(Processors::decode(memory, layout, globals), |ps| Missed {
+            missing: ps.unreadable,
+            there: ps.live.len() as u64,
+            first: ps.first_error,
+        });
         let index = spans.as_ref().map(SpanIndex::new).map_err(|error| *error);
         let caches: Vec<PageCache> = processors
             .iter()
             .flat_map(|ps| ps.live.iter().map(|p| p.page_cache))
             .collect();
         let pages = PageAlloc::decode(memory, layout, variant, globals.mheap, &caches);
+        let pages = whole_enough(pages, |pages| Missed {
+            missing: pages.unreadable_chunks,
+            there: pages.chunks,
+            first: pages.first_error,
+        });
         let arenas = (pages.as_ref().map_err(|error| *error))
             .and_then(|pages| Arenas::decode(memory, layout, variant, globals, pages));
         let heap = both(&spans, &index);
@@ -64,12 +77,22 @@ impl Snapshot {
             let ps = processors.as_ref().map_err(|error| *error)?;
             Ok(Places::find(memory, layout, globals.mheap, sweepgen?, spans, index, ps))
         });
+        let places = whole_enough(places, |places| Missed {
+            missing: places.unreadable_sets,
+            there: 0,
+            first: places.first_error,
+        });
         let manual = heap.and_then(|(spans, index)| ManualSpans::decode(memory, layout, globals, spans, index));
         let memstats = heap.and_then(|(spans, index)| {
             let ps = processors.as_ref().map_err(|error| *error)?;
             MemStats::decode(memory, layout, globals, spans, index, ps)
         });
         let goroutines = Goroutines::decode(memory, layout, variant, globals, processors.as_ref().ok());
+        let goroutines = whole_enough(goroutines, |gs| Missed {
+            missing: gs.unreadable,
+            there: gs.all.len() as u64,
+            first: gs.first_error,
+        });
         Snapshot {
             sweepgen,
             spans,
@@ -82,6 +105,29 @@ impl Snapshot {
             goroutines,
             gc,
         }
+    }
+}
+
+/// How much of a section could not be read.
+struct Missed {
+    missing: u64,
+    there: u64,
+    first: Option<DecodeError>,
+}
+
+/// A section of which the capture left out more than one structure in a hundred is not had at all: sums over the rest
+/// would be taken for the whole. Single structures that cannot be read for their own reasons are merely counted.
+fn whole_enough<T>(section: Section<T>, missed: impl Fn(&T) -> Missed) -> Section<T> {
+    let section = section?;
+    let Missed { missing, there, first } = missed(&section);
+    match first {
+        Some(error @ DecodeError::Missing { source, .. })
+            if matches!(source.why, Missing::BudgetSpent | Missing::NotCaptured)
+                && missing.saturating_mul(100) > there =>
+        {
+            Err(error)
+        }
+        _ => Ok(section),
     }
 }
 

@@ -79,6 +79,8 @@ pub enum LedgerId {
     RuntimeMetadata,
     /// The executable and shared libraries.
     BinaryAndLibraries,
+    /// Files mapped as data: databases, caches, shared memory.
+    MappedFiles,
     /// C heap, thread stacks and other mappings.
     OtherMappings,
 }
@@ -98,6 +100,7 @@ impl LedgerId {
             LedgerId::FreeStacks => "stacks kept for reuse",
             LedgerId::RuntimeMetadata => "runtime's own data",
             LedgerId::BinaryAndLibraries => "binary and libraries",
+            LedgerId::MappedFiles => "mapped data files",
             LedgerId::OtherMappings => "C heap and other mappings",
         }
     }

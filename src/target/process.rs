@@ -89,6 +89,7 @@ impl LiveProcess {
         if pid <= 0 {
             return Err(no_target(format!("{pid} is not a process id"), None));
         }
+        own_proc()?;
         let pidfd = sys::pidfd_open(pid).ok();
         let proc = ProcDir::open(pid).map_err(|error| absent(pid, &error))?;
         let stat = read_stat(&proc).map_err(|error| unreadable(pid, &error))?;
@@ -242,7 +243,12 @@ impl LiveProcess {
         if let Some(memory) = &self.memory
             && matches!(memory.read_at(&mut [0; 8], 0), Ok(0))
         {
-            return Err(gone(pid, "was replaced by exec"));
+            // A process on its way out has given up its memory and has no executable either.
+            let how = match self.proc.stat("exe") {
+                Ok(_) => "was replaced by exec",
+                Err(_) => "exited",
+            };
+            return Err(gone(pid, how));
         }
         match self.proc.stat("exe") {
             Ok(stat) if (stat.st_dev, stat.st_ino) != self.exe_id => Err(gone(pid, "was replaced by exec")),
@@ -367,6 +373,31 @@ fn started_at(ticks: u64) -> SystemTime {
     since_boot()
         .and_then(|age| SystemTime::now().checked_sub(age))
         .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Makes sure that `/proc` is of the PID namespace the tool lives in. Otherwise a number means one process there and
+/// another one, or none, to every system call, and the wrong one would be stopped.
+fn own_proc() -> Result<()> {
+    let own = std::process::id();
+    let ours = std::fs::read_to_string("/proc/self/status")
+        .ok()
+        .and_then(|status| status_field(&status, "NSpid").map(|numbers| numbers.trim() == own.to_string()));
+    match ours {
+        Some(true) => Ok(()),
+        Some(false) => Err(Error::NotPermitted {
+            cause: "/proc belongs to another PID namespace than gomemscan: the same number is another process there"
+                .to_owned(),
+            remedy: Some(
+                "run it in that PID namespace (`docker run --pid=host`, hostPID: true, `nsenter -t PID -p`), or mount \
+                 /proc of its own (`unshare --mount-proc`)"
+                    .to_owned(),
+            ),
+        }),
+        None => Err(Error::NotPermitted {
+            cause: "/proc is not mounted, or not of the PID namespace gomemscan runs in".to_owned(),
+            remedy: Some("mount -t proc proc /proc".to_owned()),
+        }),
+    }
 }
 
 fn no_target(what: String, remedy: Option<String>) -> Error {

@@ -106,6 +106,7 @@ fn findings(parts: Parts<'_>) {
     };
     for ledger in [parts.ledger, &blind] {
         let facts = FindingFacts {
+            largest_file: None,
             capture: &parts.capture,
             ledger,
             idle: parts.idle,

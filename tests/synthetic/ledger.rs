@@ -24,7 +24,7 @@ fn the_rows_add_up_to_rss() {
             kind,
         };
         let mappings = [
-            outside(0x40_0000, MappingKind::File),
+            outside(0x40_0000, MappingKind::Binary),
             outside(0x7f00_0000_0000, MappingKind::GoMetadata),
             outside(0x7e00_0000_0000, MappingKind::Other),
         ];

@@ -13,7 +13,18 @@ pub(super) fn idle_unreturned(facts: &FindingFacts<'_>) -> Option<Finding> {
     if unreturned < 32 * MIB || unreturned.saturating_mul(5) < rss {
         return None;
     }
-    let (title, next) = why_it_stays(facts);
+    let planned = within_plan(facts);
+    let (title, next) = match planned {
+        Some(goal) => (
+            format!(
+                "within the runtime's plan: {} lets the heap grow to {} before the next GC, and idle memory waits for that",
+                gogc(facts.gc),
+                units::bytes(goal)
+            ),
+            limit_advice(facts),
+        ),
+        None => why_it_stays(facts),
+    };
     let returnable = facts.idle.returnable_now_bytes.unwrap_or(0);
     let mut todo = Vec::new();
     if returnable >= 16 * MIB {
@@ -28,18 +39,33 @@ pub(super) fn idle_unreturned(facts: &FindingFacts<'_>) -> Option<Finding> {
     todo.extend(next.map(|text| advice(When::NextDeploy, text)));
     Some(Finding {
         id: "idle_unreturned".into(),
-        severity: Severity::Warning,
+        severity: if planned.is_some() {
+            Severity::Info
+        } else {
+            Severity::Warning
+        },
         title,
-        detail: format!(
-            "{} of {} RSS is idle heap; the background scavenger works at about 1 % of a CPU, and leaves what was in use \
-             during the last GC cycle until the next one",
-            units::bytes(unreturned),
-            units::bytes(rss)
-        ),
+        detail: match planned {
+            Some(_) => format!("{} of {} RSS is idle heap", units::bytes(unreturned), units::bytes(rss)),
+            None => format!(
+                "{} of {} RSS is idle heap; the background scavenger works at about 1 % of a CPU, and leaves what was in \
+                 use during the last GC cycle until the next one",
+                units::bytes(unreturned),
+                units::bytes(rss)
+            ),
+        },
         bytes: Some(unreturned),
         evidence: pointers(&["/idle/unreturned_resident_bytes", "/gc/scavenger"]),
         advice: todo,
     })
+}
+
+/// The heap goal, when used and idle heap together stay within it and 10 %: the next cycle is expected to need them.
+fn within_plan(facts: &FindingFacts<'_>) -> Option<u64> {
+    let goal = facts.gc.heap_goal_bytes?;
+    let used = facts.memstats.heap_inuse?;
+    let idle = facts.idle.unreturned_bytes?;
+    (!facts.lazily_freed && used.saturating_add(idle) <= goal.saturating_add(goal / 10)).then_some(goal)
 }
 
 /// Why the runtime keeps idle memory, and what changes that.
@@ -81,10 +107,7 @@ fn why_it_stays(facts: &FindingFacts<'_>) -> (String, Option<String>) {
             advice,
         ),
         (_, None) => (
-            format!(
-                "the scavenger has nothing to do by its goals ({}): the heap was larger a moment ago",
-                gogc(gc)
-            ),
+            format!("no goal asks the scavenger to return it ({})", gogc(gc)),
             advice,
         ),
     }
@@ -111,9 +134,9 @@ fn limit_advice(facts: &FindingFacts<'_>) -> Option<String> {
             let heap = facts.gc.heap_goal_bytes?;
             let rest = facts.memstats.sys?.saturating_sub(facts.memstats.heap_sys?);
             let target = heap.saturating_add(rest).saturating_add(heap / 10).div_ceil(64 * MIB) * 64;
-            Some(format!(
-                "GOMEMLIMIT={target}MiB (the heap goal, the rest of the runtime, and 10 %)"
-            ))
+            // A limit above what is resident now would return nothing.
+            (target.saturating_mul(MIB) < facts.rss()?)
+                .then(|| format!("GOMEMLIMIT={target}MiB (the heap goal, the rest of the runtime, and 10 %)"))
         }
     }
 }
@@ -208,6 +231,27 @@ pub(super) fn limit_too_low(facts: &FindingFacts<'_>) -> Option<Finding> {
             When::NextDeploy,
             "raise GOMEMLIMIT (and the container's limit), or reduce the live heap",
         )],
+    })
+}
+
+/// Much of RSS is files that the program maps as data.
+pub(super) fn mapped_files(facts: &FindingFacts<'_>) -> Option<Finding> {
+    let (rss, mapped) = (facts.rss()?, facts.row(LedgerId::MappedFiles)?);
+    if mapped < 16 * MIB || mapped.saturating_mul(5) < rss {
+        return None;
+    }
+    let largest = match facts.largest_file {
+        Some((path, bytes)) => format!("the largest is {path} with {}; ", units::bytes(*bytes)),
+        None => String::new(),
+    };
+    Some(Finding {
+        id: "mapped_files".into(),
+        severity: Severity::Info,
+        title: format!("{} of RSS are mapped files, not Go memory", units::bytes(mapped)),
+        detail: format!("{largest}the kernel drops such pages under pressure; GOGC and GOMEMLIMIT do not see them"),
+        bytes: Some(mapped),
+        evidence: pointers(&["/ledger/rows"]),
+        advice: Vec::new(),
     })
 }
 

@@ -1,7 +1,7 @@
 //! Findings about limits around the process and about the scan itself.
 
 use super::{FindingFacts, advice, pointers};
-use crate::model::{Finding, Severity, When};
+use crate::model::{Finding, Severity, Stop, When};
 use crate::units;
 
 /// The cgroup's memory limit is close.
@@ -76,9 +76,21 @@ pub(super) fn checks_disagree(facts: &FindingFacts<'_>) -> Option<Finding> {
     if failed.is_empty() {
         return None;
     }
+    // Two reasons that are known, and no defect of anything.
+    let (severity, todo) = match (&facts.capture.incomplete, facts.capture.stop) {
+        (Some(_), _) => (Severity::Info, "scan again with a longer pause (--max-pause)"),
+        (None, Stop::None) => (
+            Severity::Info,
+            "expected of a target that runs on; scan without --no-pause to be exact",
+        ),
+        _ => (
+            Severity::Warning,
+            "scan again; if it stays, report it with the output of --json",
+        ),
+    };
     Some(Finding {
         id: "checks_disagree".into(),
-        severity: Severity::Warning,
+        severity,
         title: format!(
             "{} of {} checks disagree: read the figures with care",
             failed.len(),
@@ -87,9 +99,6 @@ pub(super) fn checks_disagree(facts: &FindingFacts<'_>) -> Option<Finding> {
         detail: failed.join("; "),
         bytes: None,
         evidence: pointers(&["/capture/checks"]),
-        advice: vec![advice(
-            When::Now,
-            "scan again; if it stays, report it with the output of --json",
-        )],
+        advice: vec![advice(When::Now, todo)],
     })
 }

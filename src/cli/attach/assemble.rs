@@ -34,9 +34,11 @@ pub fn assemble(
 
     report.process.gomaxprocs = ps.map(|ps| ps.gomaxprocs);
     report.capture.checks = checks(snapshot, &runtime.layout, &runtime.variant, &scanned.frames, marks);
-    let heap: Option<HeapKinds> = spans
-        .zip(state)
-        .map(|(spans, gc)| heap_kinds(spans, marks, gc.sweepgen, resident));
+    let heap: Option<HeapKinds> = spans.zip(state).map(|(spans, gc)| {
+        let mut heap = heap_kinds(spans, marks, gc.sweepgen, resident);
+        heap.fill_in_marked(gc.heap_marked);
+        heap
+    });
     if let Some(stats) = stats {
         report.memstats = memstats(stats, state);
     }
@@ -76,11 +78,11 @@ pub fn assemble(
     consistency(report, scanned);
     grades(report, heap.as_ref());
     host.grade(report);
-    conclude(report);
+    conclude(report, host);
 }
 
 /// Findings come last: they look at the finished sections.
-fn conclude(report: &mut AttachReport) {
+fn conclude(report: &mut AttachReport, host: &HostSide) {
     let lazily_freed = report.gc.debug.as_ref().and_then(|debug| debug.get("madvdontneed")) == Some(&0);
     let facts = FindingFacts {
         capture: &report.capture,
@@ -94,6 +96,7 @@ fn conclude(report: &mut AttachReport) {
         gc: &report.gc,
         cgroup: report.cgroup.as_ref(),
         lazily_freed,
+        largest_file: host.largest_file.as_ref(),
     };
     let found = findings(&facts);
     let verdict = verdict(&facts, &found);
@@ -154,8 +157,10 @@ fn consistency(report: &mut AttachReport, scanned: &Scanned) {
         && marks.changed + marks.unreadable > 0
     {
         let message = format!(
-            "the mark bits of {} spans changed before they were read and those of {} could not be read; their objects count as allocated since the last GC",
-            marks.changed, marks.unreadable
+            "the mark bits of {} of {} spans were not had (the target went on sweeping); what is marked live in them is \
+             estimated from the runtime's own sum",
+            marks.changed + marks.unreadable,
+            marks.changed + marks.unreadable + marks.accepted,
         );
         warn(report, "ledger", message);
     }

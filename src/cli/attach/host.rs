@@ -1,7 +1,7 @@
 //! The host's side of a scan, read right after the release: which pages are resident, what the mappings are, the
 //! memory cgroup, and the machine.
 
-use super::mappings::mapping_rows;
+use super::mappings::{largest_mapped_file, mapping_rows};
 use crate::analysis::{MappingRow, RssFacts};
 use crate::goruntime::snapshot::Snapshot;
 use crate::model::{AttachReport, Cgroup, Grade, Graded, Host, Thp, Unavailable, Warning};
@@ -17,6 +17,8 @@ pub struct HostSide {
     residency_missing: Option<String>,
     /// Mappings outside the Go heap.
     pub mappings: Vec<MappingRow>,
+    /// The mapped data file with the most resident bytes, and these.
+    pub largest_file: Option<(String, u64)>,
     /// Resident set sizes.
     pub rss: RssFacts,
     cgroup: Option<CgroupFacts>,
@@ -43,7 +45,13 @@ impl HostSide {
                 swap: Some(residency.total_swapped_bytes()),
             }
         });
+        let largest_file = maps
+            .as_ref()
+            .ok()
+            .zip(residency.as_ref())
+            .and_then(|(maps, residency)| largest_mapped_file(maps, &|range| residency.resident_bytes(range)));
         HostSide {
+            largest_file,
             residency,
             residency_missing,
             mappings: maps.map(|maps| mapping_rows(&maps, snapshot)).unwrap_or_default(),

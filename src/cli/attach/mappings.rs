@@ -1,6 +1,9 @@
 //! The target's mappings sorted for the ledger: files, the Go runtime's own tables, everything else. The Go heap's
 //! own address ranges are cut out; they have rows of their own.
 
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
 use crate::analysis::{MappingKind, MappingRow};
 use crate::goruntime::snapshot::Snapshot;
 use crate::memory::{Addr, Range};
@@ -14,14 +17,16 @@ pub fn mapping_rows(maps: &Maps, snapshot: &Snapshot) -> Vec<MappingRow> {
         .map(|pages| pages.in_use.as_slice())
         .unwrap_or_default();
     let tables = runtime_tables(snapshot);
+    let programs = programs(maps);
     let mut rows = Vec::new();
     let mut before: Option<(&Mapping, MappingKind)> = None;
     for mapping in maps.iter() {
         let range = mapping.range();
         let kind = match &mapping.backing {
-            Backing::File { .. } => MappingKind::File,
-            // The zero-filled end of a file's data segment follows it without a gap.
-            Backing::Anonymous { .. } if follows_data(before, range) => MappingKind::File,
+            Backing::File { .. } if programs.contains(&(mapping.device, mapping.inode)) => MappingKind::Binary,
+            Backing::File { .. } => MappingKind::MappedFile,
+            // The zero-filled end of a program's data segment follows it without a gap.
+            Backing::Anonymous { .. } if follows_data(before, range) => MappingKind::Binary,
             Backing::Anonymous { .. } if holds_any(&tables, range) => MappingKind::GoMetadata,
             _ => MappingKind::Other,
         };
@@ -34,9 +39,31 @@ pub fn mapping_rows(maps: &Maps, snapshot: &Snapshot) -> Vec<MappingRow> {
     rows
 }
 
+/// The mapped file with the most resident bytes that is no program: its path and these bytes.
+pub fn largest_mapped_file(maps: &Maps, resident: &dyn Fn(Range) -> u64) -> Option<(String, u64)> {
+    let programs = programs(maps);
+    let mut files: HashMap<&Path, u64> = HashMap::new();
+    for mapping in maps.iter() {
+        if let Backing::File { path, .. } = &mapping.backing
+            && !programs.contains(&(mapping.device, mapping.inode))
+        {
+            let bytes = files.entry(path).or_default();
+            *bytes = bytes.saturating_add(resident(mapping.range()));
+        }
+    }
+    let (path, bytes) = files.into_iter().max_by_key(|(path, bytes)| (*bytes, *path))?;
+    Some((path.to_string_lossy().into_owned(), bytes))
+}
+
+/// Device and inode of every file of which a part is mapped to be executed.
+fn programs(maps: &Maps) -> HashSet<((u32, u32), u64)> {
+    let executable = maps.iter().filter(|mapping| mapping.execute && mapping.inode != 0);
+    executable.map(|mapping| (mapping.device, mapping.inode)).collect()
+}
+
 fn follows_data(before: Option<(&Mapping, MappingKind)>, range: Range) -> bool {
-    before.is_some_and(|(mapping, _)| {
-        matches!(mapping.backing, Backing::File { .. }) && mapping.write && mapping.range().end() == range.start
+    before.is_some_and(|(mapping, kind)| {
+        kind == MappingKind::Binary && mapping.inode != 0 && mapping.write && mapping.range().end() == range.start
     })
 }
 

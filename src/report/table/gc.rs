@@ -134,7 +134,7 @@ fn scavenger(page: &Page<'_>, gc: &Gc) -> Vec<Item> {
         ("GOMEMLIMIT", scavenger.memory_limit_goal_bytes),
     ];
     for (name, goal) in goals {
-        items.extend(goal.map(|goal| plain(format!("aims at {} ({name})", units::bytes(goal)))));
+        items.extend(goal.map(|goal| plain(format!("returns what is above {} ({name})", units::bytes(goal)))));
     }
     if scavenger.gc_percent_goal_bytes.is_none() && scavenger.memory_limit_goal_bytes.is_none() {
         items.push(plain("no goal: nothing to return"));

@@ -19,10 +19,13 @@ pub fn render(page: &mut Page<'_>) {
     let bytes = page.bytes("/large_objects/bytes", large.bytes);
     let spans = page.count("/large_objects/spans", large.spans);
     match large.spans {
-        Some(0) => page.heading("LARGE OBJECTS", &[faint("none above 32 KiB")]),
+        Some(0) => page.heading("LARGE OBJECTS", &[faint("none")]),
         _ => page.heading(
             "LARGE OBJECTS",
-            &[plain(format!("{spans} above 32 KiB")), plain(format!("{bytes} in all"))],
+            &[
+                plain(format!("{spans} with a span of their own")),
+                plain(format!("{bytes} in all")),
+            ],
         ),
     }
     let top = large.top.as_deref().unwrap_or_default();
@@ -35,7 +38,7 @@ pub fn render(page: &mut Page<'_>) {
         for object in top.iter().take(page.options.top.min(SHOWN)) {
             let type_name = match &object.type_name {
                 Some(name) => Cell::plain(page.safe(name)),
-                None => Cell::faint("type not recorded"),
+                None => Cell::faint("no pointers, or type not recorded"),
             };
             grid.row(vec![
                 Cell::plain(units::bytes(object.bytes)),

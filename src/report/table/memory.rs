@@ -22,7 +22,7 @@ pub fn render(page: &mut Page<'_>) {
     items.extend(
         ledger
             .go_resident_bytes
-            .map(|bytes| plain(format!("Go runtime {}", units::bytes(bytes)))),
+            .map(|bytes| plain(format!("Go heap, stacks and runtime {}", units::bytes(bytes)))),
     );
     items.extend(
         ledger

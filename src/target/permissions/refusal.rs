@@ -239,7 +239,15 @@ fn unknown(facts: &Facts) -> Refusal {
         Access::Ptrace => "stopping",
     };
     let cause = format!("the kernel refuses {what} {}: {}", process(facts), facts.answer());
-    let remedy = if facts.own.can_ptrace { None } else { become_root(facts) };
+    let remedy = match facts.own.can_ptrace {
+        // Nothing among user ids, capabilities, Yama, tracers, namespaces, seccomp and known modules explains it.
+        true => Some(
+            "none known: neither user, capabilities, Yama, another tracer, namespaces nor seccomp explain it; a \
+             security policy of this machine or sandbox may"
+                .to_owned(),
+        ),
+        false => become_root(facts),
+    };
     Refusal { cause, remedy }
 }
 

@@ -146,5 +146,5 @@ fn an_unknown_cause_is_not_made_up() {
         cause,
         "the kernel refuses reading the memory of process 77 (server): Operation not permitted"
     );
-    assert_eq!(remedy, "");
+    assert!(remedy.starts_with("none known"), "{remedy}");
 }
