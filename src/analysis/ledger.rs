@@ -54,7 +54,14 @@ pub fn ledger(
     heap_rows(&mut rows, facts.heap, facts.marks_known);
     page_rows(&mut rows, facts.pages, resident);
     let work_buffers = stack_rows(&mut rows, facts, resident);
-    mapping_rows(&mut rows, stats, mappings, work_buffers, resident);
+    mapping_rows(
+        &mut rows,
+        stats,
+        mappings,
+        facts.pages.is_some(),
+        work_buffers,
+        resident,
+    );
     let rows_sum = |go: Option<bool>| {
         let mut wanted = rows.iter().filter(|row| go.is_none_or(|go| go == is_go(row.id)));
         wanted.try_fold(0u64, |sum, row| Some(sum.saturating_add(row.resident_bytes?)))
@@ -176,6 +183,7 @@ fn mapping_rows(
     rows: &mut Vec<LedgerRow>,
     stats: Option<&MemStats>,
     mappings: &[MappingRow],
+    heap_known: bool,
     work_buffers: Option<u64>,
     resident: Option<&Resident<'_>>,
 ) {
@@ -214,11 +222,12 @@ fn mapping_rows(
         present,
         Grade::Exact,
     ));
+    // Without the heap's address ranges, its memory cannot be told from other anonymous memory.
     let (bytes, present) = of(MappingKind::Other);
     rows.push(LedgerRow::new(
         LedgerId::OtherMappings,
-        Some(bytes),
-        present,
+        heap_known.then_some(bytes),
+        present.filter(|_| heap_known),
         Grade::Derived,
     ));
 }

@@ -33,7 +33,7 @@ impl Runtime {
         let path = image.path().display();
         let Some(build) = &image.build else {
             return Err(Error::NoTarget {
-                what: format!("{path} is not a Go program"),
+                what: format!("{path} is not a Go program but {}", image.kind_of_program()),
                 remedy: None,
             });
         };

@@ -32,6 +32,9 @@ impl Target {
             unsafe { command.pre_exec(block) };
         }
         let mut child = command
+            // A group of its own, whose parent is in another one: the kernel drops SIGTSTP in an orphaned group, which
+            // that of the tests is under some CI systems.
+            .process_group(0)
             .args(["roles::play", "--exact", "--ignored", "--nocapture"])
             .env("STOP_TEST_ROLE", role)
             .env("STOP_TEST_ARGUMENTS", text.join(" "))
