@@ -159,7 +159,9 @@ pub fn checks(
             2,
         );
     }
-    if let (Ok(spans), Ok(arenas)) = (&snapshot.spans, &snapshot.arenas) {
+    if let (Ok(spans), Ok(arenas)) = (&snapshot.spans, &snapshot.arenas)
+        && arenas.unreadable == 0
+    {
         let in_use = spans.in_use().count() as u64;
         list.count(
             "heapArena.pageInUse = in-use spans",

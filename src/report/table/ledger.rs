@@ -22,12 +22,13 @@ pub fn render(page: &mut Page<'_>) {
         Column::right("of RSS").droppable(1),
         Column::bars().droppable(2),
     ]);
-    let largest = ledger
-        .rows
-        .iter()
-        .filter_map(|row| row.resident_bytes)
-        .max()
-        .unwrap_or(0);
+    // Bars fill the column for the largest row, unless a larger one may be missing.
+    let all: Option<Vec<u64>> = ledger.rows.iter().map(|row| row.resident_bytes).collect();
+    let largest = match all {
+        Some(all) => all.into_iter().max(),
+        None => ledger.rss_bytes,
+    };
+    let largest = largest.unwrap_or(0);
     for (index, row) in ledger.rows.iter().enumerate() {
         let resident = graded(
             page,
