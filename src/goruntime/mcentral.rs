@@ -185,7 +185,9 @@ fn walk(
     }
     let spine = set.addr(layout.span_set.spine)?;
     let per_block = layout.span_set_block.spans.len.max(1);
-    for block in head / per_block..=(tail - 1) / per_block {
+    // A push takes its place first and adds the block after: the last place may have no block yet.
+    let blocks = set.uint(layout.span_set.spine_len)?.min(tail.div_ceil(per_block));
+    for block in head / per_block..blocks {
         *budget = budget
             .checked_sub(per_block)
             .ok_or_else(|| set.invalid("the sets hold far more entries than there are spans"))?;
