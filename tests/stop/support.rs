@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use gomemscan::memory::{Addr, Memory, Planner, Range, Request};
 use gomemscan::target::{CaptureOptions, LiveProcess, Stop};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 /// A child process in a role; killed when the test ends.
 pub struct Target {
@@ -27,8 +27,22 @@ impl Target {
         if role == "scanning" {
             // Signals to the tool find only the thread that plays the role, which unblocks them: as in the real tool,
             // where it is the only one.
-            let block = || Ok(SigSet::all().thread_block()?);
-            // SAFETY: one system call between fork and exec.
+            // Whoever runs the tests in the background may have had some of them ignored.
+            let block = || {
+                let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+                for signal in [
+                    Signal::SIGINT,
+                    Signal::SIGTERM,
+                    Signal::SIGHUP,
+                    Signal::SIGQUIT,
+                    Signal::SIGTSTP,
+                ] {
+                    // SAFETY: no handler is installed.
+                    unsafe { sigaction(signal, &default) }?;
+                }
+                Ok(SigSet::all().thread_block()?)
+            };
+            // SAFETY: a few system calls between fork and exec.
             unsafe { command.pre_exec(block) };
         }
         let mut child = command

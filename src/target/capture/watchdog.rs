@@ -17,6 +17,7 @@ use super::reader::RangeReader;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::memory::Planner;
+use crate::target::procdir::status_field;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, monotonic_ns};
 
@@ -102,10 +103,20 @@ struct Signals {
     fd: SignalFd,
 }
 
+/// Signals that whoever started the tool told it to ignore (`nohup`, a background job), as bits from the lowest.
+fn ignored_signals() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status_field(&status, "SigIgn")
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}
+
 impl Signals {
     fn hold() -> Result<Signals> {
+        let ignored = ignored_signals();
         let ending: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT]
             .into_iter()
+            .filter(|signal| ignored & (1 << (*signal as u32 - 1)) == 0)
             .collect();
         let mut all: SigSet = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU]
             .into_iter()
