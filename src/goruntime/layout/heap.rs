@@ -9,14 +9,11 @@ runtime_structs! {
         sweepgen: Field = "sweepgen",
         allspans: Field = "allspans",
         pages_in_use: Field = "pagesInUse",
-        reclaim_index: Field = "reclaimIndex",
         /// `arenas [1]*[1<<22]*heapArena`; the first level is one pointer on 64-bit Linux.
         arenas: ArrayField = "arenas",
         /// 1.25 split `allArenas` into heap and user arenas.
         heap_arenas: Field = "heapArenas|allArenas",
         user_arenas: Option<Field> = "userArenaArenas",
-        cur_arena_base: Field = "curArena.base",
-        cur_arena_end: Field = "curArena.end",
         central: ArrayField = "central",
         mcentral: Field = "central.[].mcentral",
         spanalloc: Field = "spanalloc",
@@ -40,7 +37,6 @@ runtime_structs! {
         next: Field = "next",
         start_addr: Field = "startAddr",
         npages: Field = "npages",
-        manual_free_list: Field = "manualFreeList",
         freeindex: Field = "freeindex",
         nelems: Field = "nelems",
         alloc_bits: Field = "allocBits",
@@ -87,7 +83,6 @@ runtime_structs! {
     }
     /// runtime/mfixalloc.go `fixalloc`.
     FixallocLayout = "runtime.fixalloc" {
-        elem_size: Field = "size",
         list: Field = "list",
         inuse: Field = "inuse",
     }

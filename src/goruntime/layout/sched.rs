@@ -7,10 +7,8 @@ runtime_structs! {
     SchedLayout = "&runtime.sched" {
         ngsys: Field = "ngsys",
         npidle: Field = "npidle",
-        nmidle: Field = "nmidle",
         mnext: Field = "mnext",
         nmfreed: Field = "nmfreed",
-        gcwaiting: Field = "gcwaiting",
         free_stack_head: Field = "gFree.stack.head",
         free_no_stack_head: Field = "gFree.noStack.head",
         /// Up to 1.24; 1.25 moved the counts into each list.
@@ -44,14 +42,12 @@ runtime_structs! {
     GLayout = "runtime.g" {
         stack_lo: Field = "stack.lo",
         stack_hi: Field = "stack.hi",
-        m: Field = "m",
         atomicstatus: Field = "atomicstatus",
         goid: Field = "goid",
         schedlink: Field = "schedlink",
         waitsince: Field = "waitsince",
         waitreason: Field = "waitreason",
         lockedm: Field = "lockedm",
-        parent_goid: Option<Field> = "parentGoid",
         gopc: Field = "gopc",
         startpc: Field = "startpc",
         running_cleanups: Option<Field> = "runningCleanups",

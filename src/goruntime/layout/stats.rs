@@ -6,7 +6,6 @@ runtime_structs! {
     /// runtime/mstats.go `mstats`.
     MstatsLayout = "runtime.mstats" {
         heap_stats: ArrayField = "heapStats.stats",
-        heap_stats_gen: Field = "heapStats.gen",
         stacks_sys: Field = "stacks_sys",
         mspan_sys: Field = "mspan_sys",
         mcache_sys: Field = "mcache_sys",
@@ -16,7 +15,6 @@ runtime_structs! {
         last_gc_unix: Field = "last_gc_unix",
         pause_total_ns: Field = "pause_total_ns",
         pause_ns: ArrayField = "pause_ns",
-        pause_end: ArrayField = "pause_end",
         numgc: Field = "numgc",
         numforcedgc: Field = "numforcedgc",
         gc_cpu_fraction: Field = "gc_cpu_fraction",
@@ -46,7 +44,6 @@ runtime_structs! {
         gc_percent_heap_goal: Field = "gcPercentHeapGoal",
         sweep_dist_min_trigger: Field = "sweepDistMinTrigger",
         triggered: Field = "triggered",
-        last_heap_goal: Field = "lastHeapGoal",
         heap_live: Field = "heapLive",
         heap_marked: Field = "heapMarked",
         heap_in_use: Field = "heapInUse",
@@ -62,9 +59,6 @@ runtime_structs! {
         wbuf_busy: Field = "wbufSpans.busy.first",
         cycles: Field = "cycles",
         mode: Field = "mode",
-        user_forced: Field = "userForced",
-        t_end: Field = "tEnd",
-        t_sweep_term: Field = "tSweepTerm",
     }
     /// runtime/mgcsweep.go `sweepdata`.
     SweepLayout = "&runtime.sweep" {
