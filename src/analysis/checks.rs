@@ -191,14 +191,17 @@ pub fn checks(
             Ok(count) => (count, IN_FLIGHT_GOROUTINES),
             Err(_) => (0, 0),
         };
-        let user = alive.saturating_sub(system);
-        list.count(
-            "user goroutines = runtime.NumGoroutine",
-            "goroutines",
-            by_runtime,
-            user,
-            in_flight,
-        );
+        // Without a name of any start function there are no user goroutines to compare, only goroutines.
+        if frames.is_known() || gs.all.is_empty() {
+            let user = alive.saturating_sub(system);
+            list.count(
+                "user goroutines = runtime.NumGoroutine",
+                "goroutines",
+                by_runtime,
+                user,
+                in_flight,
+            );
+        }
         list.count(
             "dead goroutines on lists = their counters",
             "goroutines",

@@ -72,6 +72,11 @@ impl FrameTable {
         table
     }
 
+    /// Whether start functions could be named at all; without names nobody can tell the runtime's goroutines apart.
+    pub fn is_known(&self) -> bool {
+        self.starts.values().any(Option::is_some)
+    }
+
     /// Frame id of the place that created `g`; `None` for the main goroutine, and where the pc is in no function.
     pub fn creator(&self, g: &Goroutine) -> Option<u32> {
         // The main goroutine is made by assembly before any Go code runs; the runtime's own tracebacks name no creator.

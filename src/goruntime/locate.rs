@@ -23,6 +23,8 @@ pub struct Runtime {
     pub version: Option<GoVersion>,
     /// The processor.
     pub arch: Arch,
+    /// Whether the release is one that this tool was verified on.
+    pub verified: bool,
     /// What the user should know about how it was found.
     pub warnings: Vec<String>,
 }
@@ -58,6 +60,8 @@ impl Runtime {
             bias,
             version,
             arch: image.elf.arch,
+            // `supported` warns of every other release.
+            verified: warnings.is_empty(),
             warnings,
         })
     }

@@ -78,7 +78,7 @@ pub struct Process {
     pub gomaxprocs: Option<u64>,
     /// Path of the target's memory cgroup within its hierarchy.
     pub cgroup_path: Option<String>,
-    /// Which Go runtime of the process this is; null when it was not found.
+    /// Which Go runtime of the process this is, of how many; null when they were not counted: then it is the executable's.
     pub runtime: Option<RuntimeInstance>,
     /// Command-line arguments; present only with --with-args, because they can hold secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -68,6 +68,12 @@ pub fn assemble(
     if let Some(gs) = gs {
         let now = report.captured_monotonic_ns;
         report.goroutines = goroutines(gs, &runtime.variant, &scanned.frames, &scanned.wait_reasons, now);
+        if scanned.symbols_missing.is_some() {
+            // Without names the runtime's own cannot be told from the program's.
+            let goroutines = &mut report.goroutines;
+            (goroutines.user, goroutines.system) = (None, None);
+            (goroutines.by_creator, goroutines.groups) = (None, None);
+        }
         report.free_goroutines = free_goroutines(&gs.free, &runtime.layout);
     }
     if let Some(state) = state {
@@ -251,7 +257,15 @@ fn note_missing(report: &mut AttachReport, scanned: &Scanned) {
         );
     }
     if let Some(why) = &scanned.symbols_missing {
-        note(&["/goroutines/by_creator", "/goroutines/system"], Some(why.clone()));
+        note(
+            &[
+                "/goroutines/user",
+                "/goroutines/system",
+                "/goroutines/by_creator",
+                "/goroutines/groups",
+            ],
+            Some(why.clone()),
+        );
     }
     if let Some(why) = &scanned.wait_reasons_missing {
         note(&["/goroutines/by_wait_reason"], Some(why.clone()));

@@ -14,9 +14,7 @@ use crate::goruntime::modules::{ExeSymbols, TypeNames, module_tables, wait_reaso
 use crate::goruntime::snapshot::Snapshot;
 use crate::image::Image;
 use crate::memory::{Memory, Range};
-use crate::model::{
-    self, AttachReport, Confidence, Layout, LayoutSource, Process, RuntimeInstance, Step, Symbols, Tool,
-};
+use crate::model::{self, AttachReport, Confidence, Layout, LayoutSource, Process, Step, Symbols, Tool};
 use crate::target::{Capture, CaptureOptions, LiveProcess, StopKind};
 
 /// How to scan.
@@ -227,11 +225,6 @@ fn head(
         main_module: build.and_then(|build| build.main_module.clone().or_else(|| build.main_package.clone())),
         experiments: build.map(|build| build.experiments.clone()).unwrap_or_default(),
         threads: Some(capture.threads.max(info.threads) as u64),
-        runtime: Some(RuntimeInstance {
-            index: 0,
-            count: 1,
-            module: Some(display(&info.exe_path)),
-        }),
         args: options.with_args.then(|| arguments(process)).flatten(),
         ..Process::default()
     };
@@ -253,7 +246,11 @@ fn head(
         layout: Some(Layout {
             source: LayoutSource::Dwarf,
             release: build.map(|build| build.go_version.clone()),
-            confidence: Confidence::High,
+            // A release beyond those this tool was verified on is read on trust.
+            confidence: match runtime.verified {
+                true => Confidence::High,
+                false => Confidence::Medium,
+            },
         }),
         symbols: Some(Symbols::Dwarf),
         ..model::Capture::default()

@@ -61,6 +61,7 @@ impl SynthTarget {
     pub fn scan(&self) -> Scan {
         let types = &self.w.types;
         let runtime = Rc::new(Runtime {
+            verified: true,
             layout: Layout::resolve(types).unwrap(),
             variant: Variant::of(types.release.minor(), Arch::Amd64, types),
             globals: Globals::resolve(types, BIAS).unwrap(),
