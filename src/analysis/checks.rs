@@ -180,7 +180,8 @@ pub fn checks(
             1,
         );
     }
-    if let Ok(gs) = &snapshot.goroutines {
+    // Dead goroutines also lie on the lists of Ps, so the Ps must be there for any sum of them.
+    if let (Ok(gs), Ok(_)) = (&snapshot.goroutines, &snapshot.processors) {
         let alive = gs.alive(variant).count() as u64;
         let system = gs.alive(variant).filter(|g| frames.counts_as_system(g)).count() as u64;
         let by_runtime = (gs.all.len() as i64)

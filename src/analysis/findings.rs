@@ -82,7 +82,16 @@ pub fn verdict(facts: &FindingFacts<'_>, findings: &[Finding]) -> Option<Verdict
         .map(|finding| finding.severity)
         .max()
         .unwrap_or(Severity::Info);
-    let unreturned = facts.idle.unreturned_resident_bytes.or(facts.idle.unreturned_bytes)?;
+    let Some(unreturned) = facts.idle.unreturned_resident_bytes.or(facts.idle.unreturned_bytes) else {
+        let text = format!(
+            "Too little could be read to say where the {} RSS are; see below what and why.",
+            units::bytes(rss)
+        );
+        return Some(Verdict {
+            severity: severity.max(Severity::Warning),
+            text,
+        });
+    };
     let total = units::bytes(rss);
     let text = if unreturned.saturating_mul(5) >= rss {
         let now = match facts.idle.returnable_now_bytes {

@@ -115,15 +115,17 @@ struct Missed {
     first: Option<DecodeError>,
 }
 
-/// A section of which the capture left out more than one structure in a hundred is not had at all: sums over the rest
-/// would be taken for the whole. Single structures that cannot be read for their own reasons are merely counted.
+/// A section of which more than one structure in a hundred was left out by the capture, or is swapped out, is not had at
+/// all: sums over the rest would be taken for the whole. Single structures that cannot be read for their own reasons are merely counted.
 fn whole_enough<T>(section: Section<T>, missed: impl Fn(&T) -> Missed) -> Section<T> {
     let section = section?;
     let Missed { missing, there, first } = missed(&section);
     match first {
         Some(error @ DecodeError::Missing { source, .. })
-            if matches!(source.why, Missing::BudgetSpent | Missing::NotCaptured)
-                && missing.saturating_mul(100) > there =>
+            if matches!(
+                source.why,
+                Missing::BudgetSpent | Missing::NotCaptured | Missing::Swapped
+            ) && missing.saturating_mul(100) > there =>
         {
             Err(error)
         }
