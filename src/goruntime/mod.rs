@@ -16,6 +16,7 @@ pub mod memstats;
 pub mod modules;
 pub mod mspan;
 pub mod pagealloc;
+pub mod probe;
 pub mod processors;
 pub mod snapshot;
 pub mod stacks;

@@ -188,9 +188,13 @@ impl LiveProcess {
                 requests: requests.clone(),
             })
         };
-        Ok(self
-            .run_child(&mut make, Mode::Once, StopKind::None, DEFAULT_BYTE_BUDGET)?
-            .memory)
+        self.read_running_planned(&mut make)
+    }
+
+    /// Like [`read_running`](LiveProcess::read_running), for what only a planner can name.
+    pub fn read_running_planned(&self, make_planner: &mut dyn FnMut() -> Box<dyn Planner>) -> Result<Captured> {
+        let capture = self.run_child(make_planner, Mode::Once, StopKind::None, DEFAULT_BYTE_BUDGET)?;
+        Ok(capture.memory)
     }
 
     fn run_child(
