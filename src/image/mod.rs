@@ -7,6 +7,7 @@ mod buildinfo;
 mod bytes;
 mod dwarf;
 mod elf;
+pub mod embedded;
 mod file;
 mod identify;
 mod pclntab;

@@ -1,4 +1,5 @@
-//! What layout resolution asks of debug information, whatever its source (DWARF now; embedded tables later).
+//! What layout resolution asks of debug information, whatever its source: the program's own DWARF, or a
+//! table of known releases.
 
 /// Where a field lies inside its structure, and its shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

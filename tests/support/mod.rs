@@ -13,6 +13,7 @@ pub mod cache;
 pub mod fetch;
 pub mod fixtures;
 pub mod process;
+pub mod recorder;
 #[cfg(test)]
 pub mod scan;
 pub mod toolchains;

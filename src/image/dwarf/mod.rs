@@ -91,6 +91,18 @@ impl DebugInfo {
             .collect()
     }
 
+    /// Names of the fields of the struct at `path` inside type or global `root` ("" for `root` itself), in their order;
+    /// empty when it is none. For the generator of layout tables.
+    pub fn field_names(&self, root: &str, path: &str) -> Vec<String> {
+        let start = self.root(root);
+        let steps = path.split('.').filter(|name| !name.is_empty()).take(MAX_DEPTH);
+        let at = steps.fold(start, |ty, name| Some(self.step(ty?, name)?.1));
+        match at.and_then(|ty| self.shape(ty)).as_deref() {
+            Some(Shape::Struct { fields, .. }) => fields.iter().map(|f| f.name.to_string()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The shape of the type at `.debug_info` offset `at`, typedefs followed.
     fn shape(&self, mut at: u64) -> Option<Arc<Shape>> {
         let mut shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);
