@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use crate::error::{Error, Result};
 
 /// Most bytes one read may ask for: a sparse file can claim any size.
 const MAX_READ: u64 = 1 << 30;
+/// Bytes of one piece of a scan.
+const PIECE: u64 = 1 << 20;
 
 /// An opened executable. Clones share the handle.
 #[derive(Clone, Debug)]
@@ -90,6 +93,31 @@ impl ExeFile {
             .file
             .read_exact_at(buf, offset)
             .map_err(|e| Error::io(format!("reading {} at {offset:#x}", self.inner.path.display()), e))
+    }
+
+    /// Shows `visit` the `len` bytes at `offset` in pieces of a megabyte, each with up to `overlap` bytes of the next,
+    /// so that what begins in a piece is seen whole. `visit` gets the offset from the range's start; it ends the scan
+    /// by breaking. Bytes beyond the end of the file are left out.
+    pub fn scan<B>(
+        &self,
+        offset: u64,
+        len: u64,
+        overlap: u64,
+        mut visit: impl FnMut(u64, &[u8]) -> ControlFlow<B>,
+    ) -> Result<Option<B>> {
+        let len = len.min(self.size().saturating_sub(offset));
+        let mut buf = Vec::new();
+        let mut at = 0;
+        while at < len {
+            let want = PIECE.saturating_add(overlap).min(len - at);
+            buf.resize(usize::try_from(want).unwrap_or(0), 0);
+            self.read_into(offset.saturating_add(at), &mut buf)?;
+            if let ControlFlow::Break(found) = visit(at, &buf) {
+                return Ok(Some(found));
+            }
+            at = at.saturating_add(PIECE);
+        }
+        Ok(None)
     }
 
     /// A sequential reader over `len` bytes at `offset`.
@@ -174,6 +202,23 @@ pub(crate) mod tests {
         f.stream(3, 4).unwrap().read_to_string(&mut all).unwrap();
         assert_eq!(all, "3456");
         assert!(f.stream(3, 8).is_err());
+    }
+
+    #[test]
+    fn a_scan_sees_what_lies_across_two_pieces() {
+        let mut bytes = vec![0; 3 << 20];
+        let at = (2 << 20) - 3;
+        bytes[at..at + 6].copy_from_slice(b"needle");
+        let f = exe(&bytes);
+        let look = |overlap| {
+            let visit = |at: u64, piece: &[u8]| match memchr::memmem::find(piece, b"needle") {
+                Some(found) => ControlFlow::Break(at + found as u64),
+                None => ControlFlow::Continue(()),
+            };
+            f.scan(1, u64::MAX, overlap, visit).unwrap()
+        };
+        assert_eq!(look(5), Some(at as u64 - 1));
+        assert_eq!(look(0), Some(at as u64 - 1).filter(|at| (at % PIECE) + 6 <= PIECE));
     }
 
     #[test]

@@ -10,7 +10,10 @@ mod elf;
 pub mod embedded;
 mod file;
 mod identify;
+mod moduledata;
 mod pclntab;
+pub mod recover;
+mod relocations;
 pub mod types;
 mod version;
 
@@ -22,7 +25,9 @@ pub use self::buildinfo::BuildInfo;
 pub use self::dwarf::{DebugInfo, NoDebugInfo};
 pub use self::elf::{Arch, Elf, Section, Segment};
 pub use self::file::ExeFile;
-pub use self::pclntab::{Frame, Function, ModuleTables, SymbolTable, TableRef, TextSection};
+pub use self::moduledata::{FoundBy, Moduledata};
+pub use self::pclntab::{Frame, Function, ModuleTables, Named, SymbolTable, TableRef, TextSection};
+pub use self::relocations::Relocations;
 pub use self::version::GoVersion;
 use crate::error::Result;
 

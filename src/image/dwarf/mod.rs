@@ -103,6 +103,49 @@ impl DebugInfo {
         }
     }
 
+    /// Which variable holds link-time address `addr`, and the shortest path in it that begins there: ("runtime.sched",
+    /// "gFree.lock"), an empty path for its start. For tools that tell what code refers to.
+    pub fn variable_at(&self, addr: u64) -> Option<(&str, String)> {
+        let inside = |(name, variable): (&'_ Box<str>, &index::Variable)| {
+            let into = addr.checked_sub(variable.address?)?;
+            let _ = name;
+            (into == 0 || into < self.size(variable.ty?)?).then_some(into)
+        };
+        let (name, variable, into) = self
+            .index
+            .variables
+            .iter()
+            .find_map(|(name, variable)| Some((name, variable, inside((name, variable))?)))?;
+        Some((name, self.path_to(variable.ty?, into)))
+    }
+
+    /// The shortest path to offset `into` of type `ty`; what lies in no field is "+N".
+    fn path_to(&self, mut ty: u64, mut into: u64) -> String {
+        let mut path = String::new();
+        for _ in 0..MAX_DEPTH {
+            if into == 0 {
+                return path;
+            }
+            let step = match self.shape(ty).as_deref() {
+                Some(Shape::Struct { fields, .. }) => fields
+                    .iter()
+                    .rev()
+                    .find(|f| f.offset <= into && self.size(f.ty).is_some_and(|size| into - f.offset < size.max(1)))
+                    .map(|f| (f.name.to_string(), f.offset, f.ty)),
+                _ => None,
+            };
+            let Some((name, offset, next)) = step else {
+                return format!("{path}+{into}");
+            };
+            if !path.is_empty() {
+                path.push('.');
+            }
+            path.push_str(&name);
+            (ty, into) = (next, into - offset);
+        }
+        path
+    }
+
     /// The shape of the type at `.debug_info` offset `at`, typedefs followed.
     fn shape(&self, mut at: u64) -> Option<Arc<Shape>> {
         let mut shapes = self.shapes.lock().unwrap_or_else(PoisonError::into_inner);

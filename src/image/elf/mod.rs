@@ -33,6 +33,14 @@ impl Arch {
             Arch::Arm64 => "arm64",
         }
     }
+
+    /// Bytes of the shortest instruction: pclntab counts code in units of it (`sys.PCQuantum`).
+    pub(super) fn instruction_bytes(self) -> u8 {
+        match self {
+            Arch::Amd64 => 1,
+            Arch::Arm64 => 4,
+        }
+    }
 }
 
 /// A loaded segment (`PT_LOAD`); all quantities in bytes.
@@ -103,6 +111,8 @@ pub struct Elf {
     pub go_build_id: Option<String>,
     /// Whether there is a symbol table (`.symtab`).
     pub has_symbols: bool,
+    /// What the dynamic loader reads (`PT_DYNAMIC`): offset in the file and size in bytes.
+    pub dynamic: Option<(u64, u64)>,
     /// What was wrong but could be done without.
     pub warnings: Vec<String>,
 }
@@ -169,6 +179,10 @@ impl Elf {
             gnu_build_id: None,
             go_build_id: None,
             has_symbols,
+            dynamic: headers
+                .iter()
+                .find(|h| h.kind == elf::PT_DYNAMIC)
+                .map(|h| (h.offset, h.filesz)),
             warnings,
         };
         for h in headers.iter().filter(|h| h.kind == elf::PT_NOTE) {

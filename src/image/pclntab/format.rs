@@ -1,6 +1,8 @@
 //! The formats of pclntab that Go 1.18 and later write, told apart by the magic of `runtime.pcHeader`, and where in a
 //! file the table begins. Offsets here belong to the file format, not to runtime structures.
 
+use std::ops::ControlFlow;
+
 use super::super::bytes::{u8_at, u32_at, u64_at};
 use super::super::elf::{Elf, Segment};
 use super::super::file::ExeFile;
@@ -51,19 +53,18 @@ const MAGIC_GO120: u32 = 0xffff_fff1;
 pub(super) const HEADER_LEN: u64 = 72;
 /// How much of a file without a pclntab section is searched.
 const MAX_SEARCH: u64 = 1 << 30;
-const CHUNK: u64 = 1 << 20;
+/// The names of its section; position-independent executables have the second, up to Go 1.25.
+const SECTIONS: [&str; 2] = [".gopclntab", ".data.rel.ro.gopclntab"];
 
 /// `runtime.pcHeader`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Header {
+pub(in crate::image) struct Header {
     pub(super) format: &'static Format,
     /// Bytes per unit of a pc delta (`minLC`).
-    pub(super) quantum: u8,
-    pub(super) nfunc: u64,
-    /// 0 from Go 1.26 on, and in a position-independent executable on disk.
-    pub(super) text_start: u64,
+    pub(in crate::image) quantum: u8,
+    pub(in crate::image) nfunc: u64,
     /// Offsets of funcnametab, cutab, filetab, pctab, pclntable.
-    pub(super) tables: [u64; 5],
+    pub(in crate::image) tables: [u64; 5],
 }
 
 impl Header {
@@ -86,7 +87,6 @@ impl Header {
             format,
             quantum,
             nfunc: word(8)?,
-            text_start: word(24)?,
             tables: [word(32)?, word(40)?, word(48)?, word(56)?, word(64)?],
         })
     }
@@ -101,7 +101,7 @@ impl Header {
     }
 
     /// Reads the header at link-time address `addr`.
-    pub(super) fn read(elf: &Elf, file: &ExeFile, addr: u64) -> Result<Header> {
+    pub(in crate::image) fn read(elf: &Elf, file: &ExeFile, addr: u64) -> Result<Header> {
         let bytes = elf.read_vaddr(file, addr, HEADER_LEN)?;
         Header::parse(&bytes).map_err(|why| Error::Unsupported {
             what: format!(
@@ -113,47 +113,52 @@ impl Header {
     }
 }
 
-/// Link-time address of the pclntab of `elf`: its section, or the first place in a segment that looks like one.
-pub(super) fn find(elf: &Elf, file: &ExeFile) -> Option<u64> {
-    let in_section = [".gopclntab", ".data.rel.ro.gopclntab"].iter().find_map(|name| {
+/// The place in the file that its section names, when there is a header there.
+pub(in crate::image) fn in_section(elf: &Elf, file: &ExeFile) -> Option<u64> {
+    SECTIONS.iter().find_map(|name| {
         let section = elf.section(name).filter(|s| s.in_file() && s.addr != 0)?;
         let bytes = file.read(section.offset, HEADER_LEN.min(section.size)).ok()?;
         Header::parse(&bytes).ok().map(|_| section.addr)
-    });
-    in_section.or_else(|| {
-        // Read-only data first; some linkers put it into the executable segment.
-        let (data, code): (Vec<_>, Vec<_>) = elf.segments.iter().partition(|s| !s.executable);
-        let mut budget = MAX_SEARCH;
-        data.into_iter().chain(code).find_map(|s| search(file, s, &mut budget))
     })
 }
 
-fn search(file: &ExeFile, segment: &Segment, budget: &mut u64) -> Option<u64> {
-    let len = segment
-        .filesz
-        .min(file.size().saturating_sub(segment.offset))
-        .min(*budget);
-    *budget -= len;
-    // What follows the magic's first byte, for both magics and every quantum.
-    let finder = memchr::memmem::Finder::new(b"\xff\xff\xff\x00\x00");
-    let mut at = 0;
-    while at < len {
-        // One header of overlap, so that a header across two chunks is seen whole.
-        let bytes = file
-            .read(segment.offset.checked_add(at)?, (CHUNK + HEADER_LEN).min(len - at))
-            .ok()?;
-        for hit in finder.find_iter(&bytes) {
-            let Some(start) = hit.checked_sub(1) else { continue };
-            let offset = at + start as u64;
-            let addr = segment.vaddr.checked_add(offset)?;
-            let header = bytes.get(start..).and_then(|b| Header::parse(b).ok());
-            if addr.is_multiple_of(8) && header.is_some_and(|h| h.plausible(len - offset)) {
-                return Some(addr);
+/// Shows `visit` the link-time address of everything in the segments that looks like a pclntab, until it breaks.
+pub(in crate::image) fn search<B>(
+    elf: &Elf,
+    file: &ExeFile,
+    mut visit: impl FnMut(u64) -> ControlFlow<B>,
+) -> Result<Option<B>> {
+    // Read-only data first; some linkers put it into the executable segment.
+    let (data, code): (Vec<&Segment>, Vec<&Segment>) = elf.segments.iter().partition(|s| !s.executable);
+    let quantum = elf.arch.instruction_bytes();
+    let needles = [MAGIC_GO120, MAGIC_GO118].map(|magic| {
+        let [a, b, c, d] = magic.to_le_bytes();
+        [a, b, c, d, 0, 0, quantum, 8]
+    });
+    let finders = needles.each_ref().map(|needle| memchr::memmem::Finder::new(needle));
+    let mut budget = MAX_SEARCH;
+    for segment in data.into_iter().chain(code) {
+        let len = segment.filesz.min(budget);
+        budget -= len;
+        let found = file.scan(segment.offset, len, HEADER_LEN, |at, bytes| {
+            for hit in finders.iter().flat_map(|f| f.find_iter(bytes)) {
+                let into = at.saturating_add(hit as u64);
+                let addr = segment.vaddr.saturating_add(into);
+                let header = bytes.get(hit..).and_then(|b| Header::parse(b).ok());
+                if addr.is_multiple_of(8)
+                    && header.is_some_and(|h| h.plausible(len.saturating_sub(into)))
+                    && let ControlFlow::Break(found) = visit(addr)
+                {
+                    return ControlFlow::Break(found);
+                }
             }
+            ControlFlow::Continue(())
+        })?;
+        if found.is_some() {
+            return Ok(found);
         }
-        at += CHUNK;
     }
-    None
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -185,7 +190,7 @@ mod tests {
     fn searched_for_when_there_is_no_section() {
         let find = |data: &[u8]| {
             let file = exe(&image(data));
-            super::find(&Elf::parse(&file).unwrap(), &file)
+            search(&Elf::parse(&file).unwrap(), &file, ControlFlow::Break).unwrap()
         };
         let mut data = vec![0xff; 24];
         data.extend(header(MAGIC_GO120, 2, [72, 80, 84, 90, 100]));

@@ -8,6 +8,7 @@ mod inline;
 mod model;
 mod pc;
 mod table;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -15,10 +16,11 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use self::format::Header;
+pub(super) use self::format::{Header, in_section, search};
 pub use self::model::{Frame, Function, ModuleTables, TextSection};
 use self::table::Table;
 pub use self::table::TableRef;
+pub use self::walk::Named;
 use super::bytes::{u8_at, u32_at};
 use super::elf::Elf;
 use super::file::ExeFile;
@@ -71,61 +73,6 @@ impl SymbolTable {
             at: tables,
             known: Mutex::default(),
         })
-    }
-
-    /// The table of a file without a process, found by its section or by searching. `text` is the address of
-    /// `runtime.text`; without it, it is taken from the header (up to Go 1.25, not position-independent) or is the
-    /// start of section `.text` (right when Go's own linker made the file). `gofunc` is the address of `go:func.*`;
-    /// without it inlined calls are not expanded.
-    pub fn find_in_file(elf: &Elf, file: &ExeFile, text: Option<u64>, gofunc: Option<u64>) -> Result<SymbolTable> {
-        let missing = || file.malformed("pclntab", "not found in the file");
-        let pc_header = format::find(elf, file).ok_or_else(missing)?;
-        let header = Header::read(elf, file, pc_header)?;
-        let (_, room) = elf.vaddr_to_offset(pc_header).ok_or_else(missing)?;
-        let [names, units, files, values, functions] = header.tables;
-        let wrong = || file.malformed("pclntab", "offsets in the header are out of order");
-        let span = |from: u64, to: u64, width: u64| -> Result<TableRef> {
-            let len = to.checked_sub(from).ok_or_else(wrong)? / width;
-            Ok(TableRef {
-                addr: pc_header.checked_add(from).ok_or_else(wrong)?,
-                len,
-            })
-        };
-        let pclntable = span(functions, room, 1)?;
-        let count = header.nfunc.checked_add(1).ok_or_else(wrong)?;
-        let section_text = || elf.section(".text").map(|s| s.addr);
-        let text = text
-            .or(Some(header.text_start).filter(|t| *t != 0))
-            .or_else(section_text)
-            .unwrap_or(0);
-        let tables = ModuleTables {
-            pc_header,
-            funcnametab: span(names, units, 1)?,
-            cutab: span(units, files, 4)?,
-            filetab: span(files, values, 1)?,
-            pctab: span(values, functions, 1)?,
-            pclntable,
-            ftab: TableRef {
-                addr: pclntable.addr,
-                len: count,
-            },
-            text,
-            minpc: text,
-            maxpc: u64::MAX,
-            etext: u64::MAX,
-            gofunc,
-            textsectmap: Vec::new(),
-        };
-        let mut table = SymbolTable::new(elf, file, tables)?;
-        let end = |i: u64| {
-            table
-                .index
-                .u32(i.checked_mul(8)?)
-                .and_then(|off| text.checked_add(off.into()))
-        };
-        (table.at.minpc, table.at.maxpc) = (end(0).ok_or_else(wrong)?, end(header.nfunc).ok_or_else(wrong)?);
-        table.at.etext = table.at.maxpc;
-        Ok(table)
     }
 
     /// The function whose code holds `pc`.

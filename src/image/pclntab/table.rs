@@ -109,6 +109,13 @@ impl Table {
         }
     }
 
+    /// Replaces `bytes` by those from `at` on, as many as two windows hold; nothing is kept.
+    pub(super) fn read_at(&self, at: u64, bytes: &mut Vec<u8>) -> Option<()> {
+        let left = self.size.checked_sub(at).filter(|left| *left > 0)?;
+        bytes.resize(usize::try_from(left.min(2 * WINDOW)).ok()?, 0);
+        self.file.read_into(self.offset.checked_add(at)?, bytes).ok()
+    }
+
     /// The window that holds `at`, and where in it.
     fn window(&self, at: u64) -> Option<(Arc<[u8]>, usize)> {
         if at >= self.size {
