@@ -30,7 +30,7 @@ fn probe(process: &LiveProcess, runtime: &Rc<Runtime>) -> Vec<Mismatch> {
 fn located(process: &LiveProcess) -> Runtime {
     let image = Image::open(process.exe().try_clone().unwrap(), PathBuf::from("fixture")).unwrap();
     let anchor = process.exe_anchor(&process.maps().unwrap()).unwrap();
-    Runtime::locate(&image, anchor).unwrap()
+    Runtime::locate(&image, anchor).unwrap().remove(0)
 }
 
 /// What is exchanged for another address, and by which name the probe must call it.

@@ -15,6 +15,11 @@ macro_rules! globals {
         }
 
         impl Globals {
+            /// The names of all of them, those that some releases do not have included.
+            pub fn names() -> impl Iterator<Item = &'static str> {
+                [$( $name, )* $( $oname, )*].into_iter()
+            }
+
             /// Looks every global up and adds the load bias (wrapping, as the loader does).
             pub fn resolve(types: &dyn TypeSource, bias: u64) -> Result<Globals, LayoutError> {
                 let find = |name: &str| types.global(name).map(|addr| Addr(addr.wrapping_add(bias)));

@@ -3,9 +3,11 @@
 
 use super::globals::Globals;
 use super::layout::{Layout, LayoutError};
+use super::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
+use super::stripped;
 use super::variants::{NEWEST_MINOR, OLDEST_MINOR, Variant};
 use crate::error::{Error, Result};
-use crate::image::{Arch, GoVersion, Image, NoDebugInfo};
+use crate::image::{Arch, GoVersion, Image};
 use crate::memory::Addr;
 
 /// A located runtime.
@@ -23,47 +25,56 @@ pub struct Runtime {
     pub version: Option<GoVersion>,
     /// The processor.
     pub arch: Arch,
-    /// Whether the release is one that this tool was verified on.
-    pub verified: bool,
+    /// Where layout and addresses come from.
+    pub provenance: Provenance,
     /// What the user should know about how it was found.
     pub warnings: Vec<String>,
 }
 
 impl Runtime {
-    /// Locates the runtime of `image`, whose lowest mapped file offset, `anchor.1`, lies at address `anchor.0`.
-    pub fn locate(image: &Image, anchor: (Addr, u64)) -> Result<Runtime> {
-        let path = image.path().display();
-        let Some(build) = &image.build else {
-            return Err(Error::NoTarget {
-                what: format!("{path} is not a Go program but {}", image.kind_of_program()),
-                remedy: None,
-            });
+    /// Locates the runtime of `image`, whose lowest mapped file offset, `anchor.1`, lies at address `anchor.0`. With
+    /// debug information there is one answer; without, there may be several, likeliest first, among which the running
+    /// target decides.
+    pub fn locate(image: &Image, anchor: (Addr, u64)) -> Result<Vec<Runtime>> {
+        let bias = load_bias(image, anchor)?;
+        let version = image.build.as_ref().and_then(|build| build.version.clone());
+        let text = image.build.as_ref().map_or("", |build| build.go_version.as_str());
+        if let Some(version) = &version {
+            not_too_old(text, version)?;
+        }
+        let (Ok(types), Some(_)) = (&image.debug, &image.build) else {
+            return match stripped::candidates(image, version.as_ref(), bias)? {
+                Some(candidates) => Ok(candidates),
+                None => Err(unrecognised(image)),
+            };
         };
         let mut warnings = Vec::new();
-        let version = build.version.clone();
-        let minor = supported(&build.go_version, version.as_ref(), &mut warnings)?;
-        let types = image
-            .debug
-            .as_ref()
-            .map_err(|why| no_debug_info(&path.to_string(), &build.go_version, why))?;
-        let bias = load_bias(image, anchor)?;
+        let minor = verified_minor(text, version.as_ref(), &mut warnings);
         let unreadable = |error: LayoutError| Error::Unsupported {
-            what: format!("{path} ({}): {error}", build.go_version),
+            what: format!("{} ({text}): {error}", image.path().display()),
             remedy: Some(
                 "the binary's debug information is incomplete, or this Go release is too new for this gomemscan".into(),
             ),
         };
-        Ok(Runtime {
+        Ok(vec![Runtime {
             layout: Layout::resolve(types).map_err(unreadable)?,
             variant: Variant::of(minor, image.elf.arch, types),
             globals: Globals::resolve(types, bias).map_err(unreadable)?,
             bias,
             version,
             arch: image.elf.arch,
-            // `supported` warns of every other release.
-            verified: warnings.is_empty(),
+            provenance: Provenance {
+                layout: LayoutFrom::Dwarf,
+                addresses: AddressesFrom::Dwarf,
+                release: Some(text.to_owned()),
+                // `verified_minor` warns of every release that this tool was not verified on.
+                certainty: match warnings.is_empty() {
+                    true => Certainty::Exact,
+                    false => Certainty::Beyond,
+                },
+            },
             warnings,
-        })
+        }])
     }
 
     /// Link-time address of a run-time address in the executable.
@@ -72,36 +83,54 @@ impl Runtime {
     }
 }
 
-/// The minor version to read the runtime as, or why it cannot be read.
-fn supported(text: &str, version: Option<&GoVersion>, warnings: &mut Vec<String>) -> Result<u32> {
-    let Some(version) = version else {
-        warnings.push(format!(
-            "the Go version {text:?} has no known form; read as Go 1.{NEWEST_MINOR}"
-        ));
-        return Ok(NEWEST_MINOR);
-    };
+/// Refuses releases older than those this tool reads.
+pub(super) fn not_too_old(text: &str, version: &GoVersion) -> Result<()> {
     if version.major == 1 && version.minor < OLDEST_MINOR {
         return Err(Error::Unsupported {
             what: format!("the target was built with {text}; gomemscan reads Go 1.{OLDEST_MINOR} and later"),
             remedy: Some(format!("rebuild it with Go 1.{OLDEST_MINOR} or later")),
         });
     }
-    if version.major > 1 || version.minor > NEWEST_MINOR {
-        warnings.push(format!(
-            "{text} is newer than Go 1.{NEWEST_MINOR}, the last release this gomemscan was verified on; trust the figures as far as the checks agree"
-        ));
-        return Ok(NEWEST_MINOR);
-    }
-    Ok(version.minor)
+    Ok(())
 }
 
-fn no_debug_info(path: &str, go_version: &str, why: &NoDebugInfo) -> Error {
-    Error::Unsupported {
-        what: format!("{path} ({go_version}): {why}"),
-        remedy: Some(
-            "this version of gomemscan finds the runtime's structures through DWARF; build without -ldflags=-s or -w and do not strip the binary"
-                .into(),
-        ),
+/// The minor version to read the runtime as, with a warning when it is none that this tool was verified on.
+fn verified_minor(text: &str, version: Option<&GoVersion>, warnings: &mut Vec<String>) -> u32 {
+    match version {
+        None => warnings.push(format!(
+            "the Go version {text:?} has no known form; read as Go 1.{NEWEST_MINOR}"
+        )),
+        Some(version) if version.major > 1 || version.minor > NEWEST_MINOR => warnings.push(newer_than_known(text)),
+        Some(version) => return version.minor,
+    }
+    NEWEST_MINOR
+}
+
+/// What is said of a release newer than the last one known.
+pub(super) fn newer_than_known(text: &str) -> String {
+    format!(
+        "{text} is newer than Go 1.{NEWEST_MINOR}, the last release this gomemscan was verified on; trust the figures \
+         as far as the checks agree"
+    )
+}
+
+/// Why there is no runtime to read in a file that has neither debug information nor the tables of Go's linker.
+fn unrecognised(image: &Image) -> Error {
+    let path = image.path().display();
+    match &image.build {
+        None => Error::NoTarget {
+            what: format!("{path} is not a Go program but {}", image.kind_of_program()),
+            remedy: None,
+        },
+        Some(build) => Error::Unsupported {
+            what: format!(
+                "{path} ({}) has neither debug information nor a pclntab that can be read: it was packed or obfuscated",
+                build.go_version
+            ),
+            remedy: Some(
+                "run the program as `go build` made it, or give its debug information with --debug-file".into(),
+            ),
+        },
     }
 }
 

@@ -18,6 +18,8 @@ pub mod mspan;
 pub mod pagealloc;
 pub mod probe;
 pub mod processors;
+pub mod provenance;
 pub mod snapshot;
 pub mod stacks;
+mod stripped;
 pub mod variants;

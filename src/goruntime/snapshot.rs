@@ -108,6 +108,28 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// The first section whose content makes no sense; what could not be read is no such section.
+    pub fn nonsense(&self) -> Option<DecodeError> {
+        let errors = [
+            self.sweepgen.as_ref().err(),
+            self.spans.as_ref().err(),
+            self.pages.as_ref().err(),
+            self.arenas.as_ref().err(),
+            self.processors.as_ref().err(),
+            self.places.as_ref().err(),
+            self.manual.as_ref().err(),
+            self.memstats.as_ref().err(),
+            self.goroutines.as_ref().err(),
+            self.gc.as_ref().err(),
+        ];
+        let mut found = errors.into_iter().flatten();
+        found
+            .find(|error| matches!(error, DecodeError::Invalid { .. }))
+            .copied()
+    }
+}
+
 /// How much of a section could not be read.
 struct Missed {
     missing: u64,

@@ -13,7 +13,9 @@ mod identify;
 mod moduledata;
 mod pclntab;
 pub mod recover;
+mod recovery;
 mod relocations;
+pub mod symtab;
 pub mod types;
 mod version;
 
@@ -27,6 +29,7 @@ pub use self::elf::{Arch, Elf, Section, Segment};
 pub use self::file::ExeFile;
 pub use self::moduledata::{FoundBy, Moduledata};
 pub use self::pclntab::{Frame, Function, ModuleTables, Named, SymbolTable, TableRef, TextSection};
+pub use self::recovery::Recovery;
 pub use self::relocations::Relocations;
 pub use self::version::GoVersion;
 use crate::error::Result;

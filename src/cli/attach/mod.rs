@@ -1,6 +1,7 @@
 //! `gomemscan attach`: one scan of a live process, from the plan to the written report.
 
 mod assemble;
+mod choose;
 mod host;
 mod mappings;
 mod scan;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::assemble::assemble;
+use super::choose::{agreed, choose};
 use super::host::HostSide;
 use crate::error::{Error, Result};
 use crate::goruntime::capture::Summary;
@@ -11,6 +12,7 @@ use crate::goruntime::frames::FrameTable;
 use crate::goruntime::locate::Runtime;
 use crate::goruntime::marks::Marks;
 use crate::goruntime::modules::{ExeSymbols, TypeNames, module_tables, wait_reasons};
+use crate::goruntime::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
 use crate::goruntime::snapshot::Snapshot;
 use crate::image::Image;
 use crate::memory::{Memory, Range};
@@ -93,7 +95,8 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
         what: format!("{} is not mapped in process {pid}", path.display()),
         remedy: None,
     })?;
-    let runtime = Rc::new(Runtime::locate(&image, anchor)?);
+    let candidates = Runtime::locate(&image, anchor)?;
+    let runtime = choose(&process, &path.display().to_string(), candidates)?;
     steps.end("binary");
 
     steps.begin("copying the runtime's structures");
@@ -133,6 +136,12 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     let names = TypeNames::new(&capture.memory, &image, &runtime);
     let type_name = |span: &crate::goruntime::mspan::Span| names.as_ref().and_then(|names| names.name(span.large_type));
     assemble(&mut report, &scanned, &host, &type_name);
+    agreed(
+        &runtime,
+        &path.display().to_string(),
+        &scanned.snapshot,
+        &report.capture.checks,
+    )?;
     steps.end("analysis");
 
     report.capture.steps = steps.list;
@@ -243,16 +252,12 @@ fn head(
             0
         }),
         incomplete: capture.complete.as_ref().err().map(|why| why.to_string()),
-        layout: Some(Layout {
-            source: LayoutSource::Dwarf,
-            release: build.map(|build| build.go_version.clone()),
-            // A release beyond those this tool was verified on is read on trust.
-            confidence: match runtime.verified {
-                true => Confidence::High,
-                false => Confidence::Medium,
-            },
+        layout: Some(layout_source(&runtime.provenance)),
+        symbols: Some(match runtime.provenance.addresses {
+            AddressesFrom::Dwarf => Symbols::Dwarf,
+            AddressesFrom::Symtab => Symbols::Symtab,
+            AddressesFrom::Code => Symbols::Recovered,
         }),
-        symbols: Some(Symbols::Dwarf),
         ..model::Capture::default()
     };
     let warnings = runtime.warnings.iter().chain(&image.warnings).chain(&capture.warnings);
@@ -281,6 +286,23 @@ fn head(
         });
     }
     report
+}
+
+/// What the report says of where the layout comes from.
+fn layout_source(from: &Provenance) -> Layout {
+    Layout {
+        source: match from.layout {
+            LayoutFrom::Dwarf => LayoutSource::Dwarf,
+            LayoutFrom::DebugFile => LayoutSource::DebugFile,
+            LayoutFrom::Table => LayoutSource::Embedded,
+        },
+        release: from.release.clone(),
+        confidence: match (from.is_own(), from.certainty) {
+            (_, Certainty::Exact) => Confidence::High,
+            (true, _) | (false, Certainty::Near) => Confidence::Medium,
+            (false, Certainty::Beyond | Certainty::Unnamed) => Confidence::Low,
+        },
+    }
 }
 
 /// Unmet requests listed one by one.

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 /// Layout of the records of one version of the format.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Format {
+    /// What its header begins with.
+    pub(super) magic: u32,
     /// `sizeof(_func)`; the pcdata and funcdata offsets follow it.
     pub(super) func_len: u64,
     /// Offset of `_func.startLine`.
@@ -27,6 +29,7 @@ pub(super) struct Format {
 
 /// Go 1.18 and 1.19.
 const GO118: Format = Format {
+    magic: MAGIC_GO118,
     func_len: 40,
     func_start_line: None,
     func_flag: 37,
@@ -38,6 +41,7 @@ const GO118: Format = Format {
 
 /// Go 1.20 and later.
 const GO120: Format = Format {
+    magic: MAGIC_GO120,
     func_len: 44,
     func_start_line: Some(36),
     func_flag: 41,

@@ -80,6 +80,11 @@ impl SymbolTable {
         self.function_number(self.number_of(pc)?)
     }
 
+    /// What the header of the table begins with (runtime/symtab.go `pcHeader.magic`).
+    pub fn magic(&self) -> u32 {
+        self.header.format.magic
+    }
+
     /// The function called `name`, by a walk over all names.
     pub fn function_named(&self, name: &str) -> Option<Arc<Function>> {
         self.functions_where(|n| n == name.as_bytes()).into_iter().next()

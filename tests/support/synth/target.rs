@@ -9,6 +9,7 @@ use gomemscan::goruntime::globals::Globals;
 use gomemscan::goruntime::layout::Layout;
 use gomemscan::goruntime::locate::Runtime;
 use gomemscan::goruntime::marks::Marks;
+use gomemscan::goruntime::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
 use gomemscan::goruntime::snapshot::Snapshot;
 use gomemscan::goruntime::variants::{Arch, Variant};
 use gomemscan::memory::{Memory, Planner, Range};
@@ -61,13 +62,18 @@ impl SynthTarget {
     pub fn scan(&self) -> Scan {
         let types = &self.w.types;
         let runtime = Rc::new(Runtime {
-            verified: true,
             layout: Layout::resolve(types).unwrap(),
             variant: Variant::of(types.release.minor(), Arch::Amd64, types),
             globals: Globals::resolve(types, BIAS).unwrap(),
             bias: BIAS,
             version: None,
             arch: Arch::Amd64,
+            provenance: Provenance {
+                layout: LayoutFrom::Dwarf,
+                addresses: AddressesFrom::Dwarf,
+                release: None,
+                certainty: Certainty::Exact,
+            },
             warnings: Vec::new(),
         });
         let mut captured = Captured::nothing(Rc::new(self.w.space.clone()));

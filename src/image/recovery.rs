@@ -1,0 +1,94 @@
+//! What a binary without debug information says of its runtime: its module, its function names, what the code of the
+//! runtime refers to, and the release that it names in its data.
+
+use std::fmt;
+
+use super::elf::Elf;
+use super::file::ExeFile;
+use super::moduledata::Moduledata;
+use super::pclntab::SymbolTable;
+use super::recover::{References, elect};
+use super::relocations::Relocations;
+use super::types::TypeSource;
+use super::version::GoVersion;
+use crate::error::Result;
+
+/// No version string is longer, bytes.
+const LONGEST_VERSION: u64 = 128;
+
+/// The runtime of one file, read without symbols.
+pub struct Recovery {
+    elf: Elf,
+    file: ExeFile,
+    relocations: Relocations,
+    module: Moduledata,
+    symbols: SymbolTable,
+    references: References,
+}
+
+impl fmt::Debug for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recovery")
+            .field("module", &self.module)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Recovery {
+    /// Reads `file`; `None` when no pclntab and module data of Go 1.18 or later are found in it. Fails with
+    /// [`Io`](crate::error::Error::Io) or [`Malformed`](crate::error::Error::Malformed) when it cannot be read.
+    pub fn read(elf: &Elf, file: &ExeFile) -> Result<Option<Recovery>> {
+        let relocations = Relocations::new(elf, file);
+        let Some(module) = Moduledata::find(elf, file, &relocations)?.into_iter().next() else {
+            return Ok(None);
+        };
+        let symbols = SymbolTable::new(elf, file, module.tables(&relocations, None))?;
+        let references = References::collect(elf, file, &symbols, &module)?;
+        Ok(Some(Recovery {
+            elf: elf.clone(),
+            file: file.clone(),
+            relocations,
+            module,
+            symbols,
+            references,
+        }))
+    }
+
+    /// Link-time addresses of the runtime's variables, as far as enough of its functions agree on them. `types` says
+    /// where fields lie.
+    pub fn globals(&self, types: &dyn TypeSource) -> Vec<(String, u64)> {
+        let found = elect(&self.references, &self.module, types);
+        let known = found.all().iter().filter_map(|e| Some((e.name.to_owned(), e.address?)));
+        known.collect()
+    }
+
+    /// Whether a function of this name is in the program.
+    pub fn has_function(&self, name: &str) -> bool {
+        self.references.named(name).next().is_some() || self.symbols.function_named(name).is_some()
+    }
+
+    /// The magic of its pclntab (runtime/symtab.go `pcHeader`).
+    pub fn magic(&self) -> u32 {
+        self.symbols.magic()
+    }
+
+    /// The release in `runtime.buildVersion`, which `runtime.schedinit` looks at: of the variables that it names, the
+    /// string that is a version.
+    pub fn build_version(&self) -> Option<GoVersion> {
+        let named = self.references.named("runtime.schedinit");
+        let mut addresses = named.flat_map(|function| function.data.iter().copied());
+        addresses.find_map(|at| self.version_at(at))
+    }
+
+    fn version_at(&self, at: u64) -> Option<GoVersion> {
+        let header = self.relocations.read_vaddr(at, 16).ok()?;
+        let (text, len) = header.split_at_checked(8)?;
+        let word = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_le_bytes);
+        let len = word(len)?;
+        if !(3..=LONGEST_VERSION).contains(&len) {
+            return None;
+        }
+        let text = self.elf.read_vaddr(&self.file, word(text)?, len).ok()?;
+        GoVersion::parse(std::str::from_utf8(&text).ok()?)
+    }
+}
