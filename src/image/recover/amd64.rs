@@ -17,6 +17,8 @@ pub(super) fn decode(code: &[u8], entry: u64, mut sink: impl FnMut(Event)) {
         let i = &instruction;
         if i.is_ip_rel_memory_operand() {
             sink(Event::Data(i.ip_rel_memory_address()));
+        } else if let Some(addr) = near(i, &known) {
+            sink(Event::Near(addr));
         }
         match i.flow_control() {
             FlowControl::Call => {
@@ -67,9 +69,7 @@ fn follow(i: &Instruction, known: &mut Registers<16>) {
     };
     let value = match i.code() {
         Code::Lea_r64_m if i.is_ip_rel_memory_operand() => Some(i.ip_rel_memory_address()),
-        Code::Lea_r64_m if i.memory_index() == Register::None => number(i.memory_base())
-            .and_then(|base| known.get(base))
-            .map(|base| base.wrapping_add(i.memory_displacement64())),
+        Code::Lea_r64_m => near(i, known),
         Code::Mov_r64_rm64 | Code::Mov_rm64_r64 => operand(1).and_then(|source| known.get(source)),
         Code::Add_rm64_imm8 | Code::Add_rm64_imm32 | Code::Add_RAX_imm32 => {
             known.get(target).map(|value| value.wrapping_add(i.immediate(1)))
@@ -77,6 +77,12 @@ fn follow(i: &Instruction, known: &mut Registers<16>) {
         _ => None,
     };
     known.set(target, value);
+}
+
+/// The address of `i`'s operand in memory, when it counts from a known one.
+fn near(i: &Instruction, known: &Registers<16>) -> Option<u64> {
+    let base = number(i.memory_base()).filter(|_| i.memory_index() == Register::None)?;
+    Some(known.get(base)?.wrapping_add(i.memory_displacement64()))
 }
 
 /// 0 for RAX and its parts, and so on; `None` for what is no general-purpose register.

@@ -13,17 +13,33 @@ pub(super) struct Anchors {
     pub(super) name: &'static str,
     /// The root of its paths, as [`TypeSource::field`](crate::image::types::TypeSource::field) takes it.
     pub(super) root: &'static str,
+    /// A constant of the runtime that releases with this variable have, or lack.
+    pub(super) constant: Option<(&'static str, bool)>,
+    /// Whether one function is enough, when it names nothing else: in some builds there is no other.
+    pub(super) alone: bool,
     /// Methods that are only called on it, or on one field of it: start of the name, field.
     pub(super) receivers: &'static [(&'static str, &'static str)],
-    /// The `n`-th variable (from 0) that a function names is this field.
-    pub(super) nth: &'static [(&'static str, usize, &'static str)],
+    /// The `n`-th variable that a function names is this field; from 0, or from -1 backwards.
+    pub(super) nth: &'static [(&'static str, isize, &'static str)],
     /// A function names all these fields, in any order.
     pub(super) among: &'static [(&'static str, &'static [&'static str])],
+}
+
+impl Anchors {
+    /// Every path in it, as it is written.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &'static str> {
+        let receivers = self.receivers.iter().map(|(_, path)| *path);
+        let nth = self.nth.iter().map(|(_, _, path)| *path);
+        let among = self.among.iter().flat_map(|(_, paths)| paths.iter().copied());
+        receivers.chain(nth).chain(among)
+    }
 }
 
 const NONE: Anchors = Anchors {
     name: "",
     root: "",
+    constant: None,
+    alone: false,
     receivers: &[],
     nth: &[],
     among: &[],
@@ -54,6 +70,7 @@ pub(super) const ANCHORS: &[Anchors] = &[
             ("runtime.(*mcentral).cacheSpan", &["sweepgen"]),
             ("runtime.(*p).destroy.func1", &["", "pages", "spanalloc"]),
         ],
+        ..NONE
     },
     Anchors {
         name: "runtime.allgs",
@@ -84,7 +101,6 @@ pub(super) const ANCHORS: &[Anchors] = &[
             ("runtime.(*gcControllerState).enlistWorker", &["", "len"]),
             ("runtime.gcComputeStartingStackSize", &["", "len"]),
             ("runtime.retake", &["", "len"]),
-            ("runtime.stopTheWorldWithSema", &["", "len"]),
             ("runtime.procresize", &["", "len", "cap"]),
         ],
         ..NONE
@@ -92,11 +108,9 @@ pub(super) const ANCHORS: &[Anchors] = &[
     Anchors {
         name: "runtime.gomaxprocs",
         root: "&runtime.gomaxprocs",
-        nth: &[
-            ("runtime.(*scavengerState).init.func4", 0, ""),
-            ("runtime.procresize", 0, ""),
-        ],
+        nth: &[("runtime.(*scavengerState).init.func4", 0, "")],
         among: &[
+            ("runtime.procresize", &[""]),
             ("runtime.gcBgMarkStartWorkers", &[""]),
             ("runtime.(*gcControllerState).enlistWorker", &[""]),
             ("runtime.startTheWorldWithSema", &[""]),
@@ -113,12 +127,14 @@ pub(super) const ANCHORS: &[Anchors] = &[
         name: "runtime.sched",
         root: "&runtime.sched",
         nth: &[
-            ("runtime.mReserveID", 0, "mnext"),
             ("runtime.gfget", 0, "gFree.lock"),
             ("runtime.gfpurge", 0, "gFree.lock"),
             ("runtime.incidlelocked", 0, "lock"),
         ],
         among: &[
+            ("runtime.newproc1", &["goidgen"]),
+            ("runtime.oneNewExtraM", &["goidgen", "ngsys"]),
+            ("runtime.mReserveID", &["mnext", "lock"]),
             ("runtime.stopm", &["lock"]),
             ("runtime.checkRunqsNoP", &["lock"]),
             ("runtime.resetspinning", &["nmspinning"]),
@@ -156,13 +172,11 @@ pub(super) const ANCHORS: &[Anchors] = &[
         name: "runtime.gcController",
         root: "runtime.gcControllerState",
         receivers: &[("runtime.(*gcControllerState).", "")],
-        nth: &[
-            ("runtime.sysAlloc", 0, "mappedReady"),
-            ("runtime.sysFree", 0, "mappedReady"),
-            ("runtime.copystack", 0, "maxStackScan"),
-            ("runtime.pollFractionalWorkerExit", 0, "markStartTime"),
-        ],
+        nth: &[("runtime.pollFractionalWorkerExit", 0, "markStartTime")],
         among: &[
+            ("runtime.sysAlloc", &["mappedReady"]),
+            ("runtime.sysFree", &["mappedReady"]),
+            ("runtime.copystack", &["maxStackScan"]),
             (
                 "runtime.pollFractionalWorkerExit",
                 &["fractionalUtilizationGoal", "markStartTime"],
@@ -173,6 +187,7 @@ pub(super) const ANCHORS: &[Anchors] = &[
             ("runtime.printScavTrace", &["heapInUse", "heapReleased"]),
             ("runtime.(*pageAlloc).scavengeOne", &["heapReleased", "heapFree"]),
         ],
+        ..NONE
     },
     Anchors {
         name: "runtime.work",
@@ -195,6 +210,7 @@ pub(super) const ANCHORS: &[Anchors] = &[
             ("runtime.gcParkAssist", &["assistQueue.lock", "assistQueue.q"]),
             ("runtime.gcMarkRootCheck.func1", &["nStackRoots"]),
         ],
+        ..NONE
     },
     Anchors {
         name: "runtime.gcphase",
@@ -234,6 +250,7 @@ pub(super) const ANCHORS: &[Anchors] = &[
             ),
             ("runtime.(*mheap).nextSpanForSweep", &["centralIndex"]),
         ],
+        ..NONE
     },
     Anchors {
         name: "runtime.scavenge",
@@ -273,6 +290,8 @@ pub(super) const ANCHORS: &[Anchors] = &[
             ("runtime.adjustpointers", 0, "invalidptr"),
         ],
         among: &[
+            ("runtime.parsedebugvars", &["cgocheck", "adaptivestackstart"]),
+            ("runtime.parseRuntimeDebugVars", &["cgocheck", "adaptivestackstart"]),
             ("runtime.sysUsedOS", &["harddecommit"]),
             ("runtime.sysUnusedOS", &["harddecommit", "madvdontneed"]),
             ("runtime.sigtrampgo", &["asyncpreemptoff"]),
@@ -307,12 +326,13 @@ pub(super) const ANCHORS: &[Anchors] = &[
     Anchors {
         name: "runtime.waitReasonStrings",
         root: "&runtime.waitReasonStrings",
+        // Without inlining, everything else calls the method.
+        alone: true,
         nth: &[
             ("runtime.waitReason.String", 0, ""),
             ("runtime.(*waitReason).String", 0, ""),
             ("runtime.schedtrace.func1", 0, ""),
         ],
-        among: &[("runtime.goroutineheader", &[""])],
         ..NONE
     },
     Anchors {
@@ -354,20 +374,23 @@ pub(super) const ANCHORS: &[Anchors] = &[
         ],
         ..NONE
     },
-    // Up to Go 1.19.
+    // A flag up to Go 1.19, later bits of `fingStatus`. Small programs have no finalizer goroutine.
     Anchors {
         name: "runtime.fingRunning",
         root: "&runtime.fingRunning",
+        constant: Some(("runtime.fingRunningFinalizer", false)),
+        alone: true,
         nth: &[("runtime.isSystemGoroutine", 0, "")],
         among: &[("runtime.runfinq", &[""]), ("runtime.isSystemGoroutine", &[""])],
         ..NONE
     },
-    // Since Go 1.20.
     Anchors {
         name: "runtime.fingStatus",
         root: "&runtime.fingStatus",
+        constant: Some(("runtime.fingRunningFinalizer", true)),
         nth: &[("runtime.isSystemGoroutine", 0, "")],
         among: &[
+            ("runtime.isSystemGoroutine", &[""]),
             ("runtime.createfing", &[""]),
             ("runtime.finalizercommit", &[""]),
             ("runtime.queuefinalizer", &[""]),
@@ -392,25 +415,67 @@ pub(super) const ANCHORS: &[Anchors] = &[
     Anchors {
         name: "runtime.allglen",
         root: "&runtime.allglen",
-        nth: &[("runtime.forEachGRace", 0, "")],
-        among: &[
-            ("runtime.allgadd", &[""]),
-            ("runtime.forEachGRace", &[""]),
-            ("runtime.atomicAllG", &[""]),
-            ("runtime.gcount", &[""]),
+        nth: &[
+            ("runtime.forEachGRace", 0, ""),
+            ("runtime.allgadd", -2, ""),
+            ("runtime.atomicAllG", 0, ""),
         ],
         ..NONE
     },
     Anchors {
         name: "runtime.modulesSlice",
         root: "&runtime.modulesSlice",
-        nth: &[("runtime.itabsinit", 1, ""), ("runtime.activeModules", 0, "")],
+        nth: &[("runtime.activeModules", 0, "")],
         among: &[
             ("runtime.modulesinit", &[""]),
             ("runtime.bulkBarrierPreWrite", &[""]),
-            ("runtime.typelinksinit", &[""]),
             ("runtime.gcMarkRootPrepare", &[""]),
             ("runtime.gcPrepareMarkRoots", &[""]),
+        ],
+        ..NONE
+    },
+];
+
+/// Variables that stand beside those in the code: found so as not to be taken for them.
+pub(super) const NEIGHBOURS: &[Anchors] = &[
+    Anchors {
+        name: "runtime.writeBarrier",
+        root: "&runtime.writeBarrier",
+        among: &[
+            ("runtime.chanrecv", &[""]),
+            ("runtime.chansend", &[""]),
+            ("runtime.closechan", &[""]),
+            ("runtime.makechan", &[""]),
+            ("runtime.mapassign", &[""]),
+            ("runtime.gcenable", &[""]),
+            ("runtime.debugCallWrap1", &[""]),
+            ("runtime.(*fixalloc).init", &[""]),
+        ],
+        ..NONE
+    },
+    Anchors {
+        name: "runtime.allpLock",
+        root: "&runtime.allpLock",
+        nth: &[("runtime.timeSleepUntil", 0, ""), ("runtime.retake", 0, "")],
+        among: &[("runtime.procresize", &[""])],
+        ..NONE
+    },
+    Anchors {
+        name: "runtime.allglock",
+        root: "&runtime.allglock",
+        nth: &[("runtime.forEachG", 0, ""), ("runtime.allgadd", 0, "")],
+        ..NONE
+    },
+    Anchors {
+        name: "runtime.arm64HasATOMICS",
+        root: "&runtime.arm64HasATOMICS",
+        among: &[
+            ("runtime.(*lfstack).push", &[""]),
+            ("runtime.notewakeup", &[""]),
+            ("runtime.(*limiterEvent).consume", &[""]),
+            ("runtime.(*sysMemStat).add", &[""]),
+            ("runtime.casfrom_Gscanstatus", &[""]),
+            ("runtime.runqdrain", &[""]),
         ],
         ..NONE
     },

@@ -85,10 +85,12 @@ pub(super) fn decode(code: &[u8], entry: u64, mut sink: impl FnMut(Event)) {
             }
             (opcode, operands) => {
                 for operand in operands {
-                    if let Operand::RegPreIndex(base, offset, _) = operand
-                        && let Some(page) = pages.get(base.into())
-                    {
-                        sink(Event::Data(page.wrapping_add_signed(offset.into())));
+                    if let Operand::RegPreIndex(base, offset, _) = operand {
+                        if let Some(page) = pages.get(base.into()) {
+                            sink(Event::Data(page.wrapping_add_signed(offset.into())));
+                        } else if let Some(addr) = known.get(base.into()) {
+                            sink(Event::Near(addr.wrapping_add_signed(offset.into())));
+                        }
                     }
                 }
                 if !reads_only(opcode) {

@@ -5,6 +5,8 @@
 pub(super) enum Event {
     /// An instruction names this address as data, reading, writing or taking it.
     Data(u64),
+    /// An instruction uses memory at this address, which it computes from one that was named before.
+    Near(u64),
     /// A direct call. `receiver` is the address in the register of the first argument, when the code put one there.
     Call {
         /// Address of the function called.

@@ -9,20 +9,30 @@
 mod amd64;
 mod anchors;
 mod arm64;
+mod build_version;
 mod events;
 mod references;
 mod votes;
 
-use self::anchors::ANCHORS;
+use std::ops::Range;
+
+use self::anchors::{ANCHORS, Anchors, NEIGHBOURS};
+pub use self::build_version::{BuildVersion, build_version};
+use self::references::Variables;
 pub use self::references::{References, Referrer};
-use self::votes::Election;
 pub use self::votes::Evidence;
+use self::votes::{Asked, Election};
 use super::elf::Elf;
 use super::file::ExeFile;
 use super::moduledata::Moduledata;
 use super::pclntab::SymbolTable;
 use super::types::TypeSource;
 use crate::error::Result;
+
+const FIRSTMODULEDATA: &str = "runtime.firstmoduledata";
+const MOST_ROUNDS: usize = 4;
+/// Most bytes that one variable may keep others from; `mheap_` has some 150000.
+const MOST_EXTENT: u64 = 1 << 20;
 
 /// The variables found, and what speaks for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +47,8 @@ pub struct Agreement {
     pub votes: usize,
     /// Sum of those that speak against it.
     pub dissent: usize,
+    /// Sum of those of which something is known that holds for no address.
+    pub silent: usize,
     /// Variables found.
     pub found: usize,
 }
@@ -57,26 +69,76 @@ pub fn recover(
 /// Finds the variables by `references`, with the offsets of `types`. Cheap compared to collecting: made to be asked
 /// again with other layouts.
 pub fn elect(references: &References, module: &Moduledata, types: &dyn TypeSource) -> Recovered {
-    let variables = references::Variables::of(module);
-    let possible = |addr: u64| variables.contain(addr);
-    let evidence = |anchors: &'static anchors::Anchors| {
-        let offset = |path: &str| match path {
-            "" => Some(0),
-            path => path
-                .split('|')
-                .find_map(|path| types.field(anchors.root, path))
-                .map(|f| f.offset),
-        };
-        let mut election = Election::new(anchors.name);
-        election.hear_receivers(anchors, references, &offset, &possible);
-        election.hear_anchors(anchors, references, &offset, &possible);
-        if anchors.name == "runtime.firstmoduledata" {
-            election.hear("moduledata", vec![module.addr]);
+    let variables = Variables::of(module);
+    let mut taken: Vec<Range<u64>> = Vec::new();
+    let mut evidence: Vec<Evidence> = all_anchors().map(|anchors| nothing(anchors.name)).collect();
+    // What lies inside a variable that was found is not the start of another one: every round makes the rest plainer.
+    for _ in 0..MOST_ROUNDS {
+        let before = taken.len();
+        for (anchors, evidence) in all_anchors().zip(&mut evidence) {
+            if evidence.address.is_some() || !of_release(anchors, types) {
+                continue;
+            }
+            let offset = |path: &str| offset(anchors, types, path);
+            let possible = |addr| variables.contain(addr) && !taken.iter().any(|range| range.contains(&addr));
+            let mut election = Election::new(anchors, references);
+            election.hear_all(&Asked {
+                offset: &offset,
+                possible: &possible,
+            });
+            if anchors.name == FIRSTMODULEDATA {
+                election.hear(FIRSTMODULEDATA, std::iter::once(module.addr));
+            }
+            *evidence = election.close();
+            if let Some(start) = evidence.address {
+                taken.push(start..start.saturating_add(extent(anchors, types)));
+            }
         }
-        election.close()
-    };
-    Recovered {
-        evidence: ANCHORS.iter().map(evidence).collect(),
+        if taken.len() == before {
+            break;
+        }
+    }
+    evidence.truncate(ANCHORS.len());
+    Recovered { evidence }
+}
+
+fn all_anchors() -> impl Iterator<Item = &'static Anchors> {
+    ANCHORS.iter().chain(NEIGHBOURS)
+}
+
+/// Whether the release that `types` describes has the variable.
+fn of_release(anchors: &Anchors, types: &dyn TypeSource) -> bool {
+    let fits = |(constant, there)| types.constant(constant).is_some() == there;
+    anchors.constant.is_none_or(fits)
+}
+
+/// Offset in bytes of the first of `path`'s alternatives that the release has.
+fn offset(anchors: &Anchors, types: &dyn TypeSource, path: &str) -> Option<u64> {
+    match path {
+        "" => Some(0),
+        path => path
+            .split('|')
+            .find_map(|path| types.field(anchors.root, path))
+            .map(|field| field.offset),
+    }
+}
+
+/// Size in bytes of a variable, as far as is known.
+fn extent(anchors: &Anchors, types: &dyn TypeSource) -> u64 {
+    let known = || anchors.paths().filter_map(|path| offset(anchors, types, path)).max();
+    let size = types.size_of(anchors.root).or_else(known).unwrap_or(0);
+    size.clamp(1, MOST_EXTENT)
+}
+
+fn nothing(name: &'static str) -> Evidence {
+    Evidence {
+        name,
+        address: None,
+        votes: 0,
+        against: Vec::new(),
+        silent: 0,
+        runner_up: 0,
+        margin_bits: 0,
     }
 }
 
@@ -96,8 +158,8 @@ impl Recovered {
         &self.evidence
     }
 
-    /// The variables that were not found. Two of them have to be: `runtime.fingRunning` is of Go 1.19 and older,
-    /// `runtime.fingStatus` of later releases.
+    /// The variables that were not found. One of `runtime.fingRunning` (up to Go 1.19) and `runtime.fingStatus` always
+    /// is, for no release has both.
     pub fn missing(&self) -> impl Iterator<Item = &Evidence> {
         self.evidence.iter().filter(|e| e.address.is_none())
     }
@@ -106,19 +168,23 @@ impl Recovered {
     pub fn agreement(&self) -> Agreement {
         Agreement {
             votes: self.evidence.iter().map(|e| e.votes).sum(),
-            dissent: self.evidence.iter().map(|e| e.dissent).sum(),
+            dissent: self.evidence.iter().map(|e| e.against.len()).sum(),
+            silent: self.evidence.iter().map(|e| e.silent).sum(),
             found: self.evidence.iter().filter(|e| e.address.is_some()).count(),
         }
     }
 }
 
-/// Every (root, path) that [`elect`] may ask of a [`TypeSource`]; some paths are of some releases only.
+/// Every (root, path) that [`elect`] may ask of a [`TypeSource`]; some paths are of some releases only. It also asks for
+/// the sizes of the roots, and for the constants of [`constants`].
 pub fn queries() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ANCHORS.iter().flat_map(|anchors| {
-        let receivers = anchors.receivers.iter().map(|(_, path)| *path);
-        let nth = anchors.nth.iter().map(|(_, _, path)| *path);
-        let among = anchors.among.iter().flat_map(|(_, paths)| paths.iter().copied());
-        let paths = receivers.chain(nth).chain(among).flat_map(|path| path.split('|'));
+    all_anchors().flat_map(|anchors| {
+        let paths = anchors.paths().flat_map(|path| path.split('|'));
         paths.filter(|path| !path.is_empty()).map(|path| (anchors.root, path))
     })
+}
+
+/// Every constant that [`elect`] may ask of a [`TypeSource`].
+pub fn constants() -> impl Iterator<Item = &'static str> {
+    all_anchors().filter_map(|anchors| Some(anchors.constant?.0))
 }

@@ -31,6 +31,7 @@ pub struct References {
     names: String,
     functions: Vec<Function>,
     data: Vec<u64>,
+    near: Vec<u64>,
     calls: Vec<(u64, u64)>,
     /// Numbers of functions, by name.
     by_name: Vec<u32>,
@@ -43,6 +44,7 @@ struct Function {
     entry: u64,
     end: u64,
     data: Range<usize>,
+    near: Range<usize>,
     calls: Range<usize>,
 }
 
@@ -53,6 +55,8 @@ pub struct Referrer<'a> {
     pub name: &'a str,
     /// The addresses inside the module's variables (or `moduledata`) that it names.
     pub data: &'a [u64],
+    /// Such addresses that it computes from those.
+    pub near: &'a [u64],
     /// Its direct calls that pass such an address first: entry of the function called, and the address.
     pub calls: &'a [(u64, u64)],
 }
@@ -103,6 +107,12 @@ impl References {
             .map(|f| self.referrer(f))
     }
 
+    /// Entries of the functions whose name begins with `start`.
+    pub fn starting_with<'a>(&'a self, start: &'a str) -> impl Iterator<Item = u64> + 'a {
+        let entry = move |f: &Function| self.name(f).starts_with(start).then_some(f.entry);
+        self.functions.iter().filter_map(entry)
+    }
+
     /// Name of the function that begins at `entry`.
     pub fn name_at(&self, entry: u64) -> Option<&str> {
         let number = self.functions.binary_search_by_key(&entry, |f| f.entry).ok()?;
@@ -122,6 +132,7 @@ impl References {
         Referrer {
             name: self.name(f),
             data: self.data.get(f.data.clone()).unwrap_or_default(),
+            near: self.near.get(f.near.clone()).unwrap_or_default(),
             calls: self.calls.get(f.calls.clone()).unwrap_or_default(),
         }
     }
@@ -150,6 +161,7 @@ impl References {
                     entry: function.entry,
                     end: function.end,
                     data: 0..0,
+                    near: 0..0,
                     calls: 0..0,
                 });
             }
@@ -172,9 +184,10 @@ impl References {
         let len = function.end.saturating_sub(function.entry).min(MOST_CODE);
         let to = from.saturating_add(usize::try_from(len).unwrap_or(0)).min(code.len());
         let code = code.get(from..to).unwrap_or_default();
-        let (data, calls) = (self.data.len(), self.calls.len());
+        let (data, near, calls) = (self.data.len(), self.near.len(), self.calls.len());
         let sink = |event| match event {
             Event::Data(addr) if variables.contain(addr) => self.data.push(addr),
+            Event::Near(addr) if variables.contain(addr) => self.near.push(addr),
             Event::Call {
                 callee,
                 receiver: Some(receiver),
@@ -186,6 +199,7 @@ impl References {
             Arch::Arm64 => arm64::decode(code, function.entry, sink),
         }
         function.data = data..self.data.len();
+        function.near = near..self.near.len();
         function.calls = calls..self.calls.len();
     }
 }

@@ -1,17 +1,20 @@
 //! Elects the address of a variable. A site is one statement about one function; it proposes the addresses that would
-//! make the statement true. A site that proposes several divides its vote among them, so that it counts for little
-//! unless others agree.
+//! make the statement true. The fewer it proposes the more it tells: one address in 256 is 8 bits. Functions are
+//! independent of each other, statements about the same function are not, so each function tells its best one only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::anchors::Anchors;
 use super::references::{References, Referrer};
 
-/// A whole vote; divisible by small numbers.
-const WHOLE: u32 = 840;
-/// What is needed: more than one and a half votes, by two functions at least, and twice what any other address gets.
-const ENOUGH: u32 = WHOLE + WHOLE / 2;
+/// Bits that a site tells which proposes one address: the code names some hundred variables in all.
+const MOST_BITS: u32 = 8;
+/// Bits that the winner needs, and by which it must be ahead of every other address.
+const ENOUGH_BITS: u32 = 12;
+const MARGIN_BITS: u32 = 6;
 const ENOUGH_FUNCTIONS: usize = 2;
+/// Functions that must agree for each that does not.
+const VOTES_PER_DISSENT: usize = 4;
 
 /// What the sites say about one variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,135 +25,145 @@ pub struct Evidence {
     pub address: Option<u64>,
     /// Functions that speak for the address that got most.
     pub votes: usize,
-    /// Functions that speak against it: their statement holds for other addresses only, or for none.
-    pub dissent: usize,
+    /// Names of the functions that speak for other addresses only.
+    pub against: Vec<String>,
+    /// Functions of which something is known that holds for no address: they were built otherwise, or the offsets are
+    /// wrong.
+    pub silent: usize,
     /// Functions that speak for the address that got second most; they may speak for the first one too.
     pub runner_up: usize,
+    /// By how many bits of evidence the first is ahead of the second.
+    pub margin_bits: u32,
+}
+
+/// What is asked of the release: offsets of paths, and which addresses may be proposed.
+pub(super) struct Asked<'a> {
+    pub(super) offset: &'a dyn Fn(&str) -> Option<u64>,
+    pub(super) possible: &'a dyn Fn(u64) -> bool,
 }
 
 /// Gathers the proposals for one variable.
 pub(super) struct Election<'a> {
-    name: &'static str,
-    /// What every function was heard to say: function, and votes for addresses.
-    sites: Vec<(&'a str, Vec<u64>)>,
+    anchors: &'static Anchors,
+    references: &'a References,
+    /// What every function proposes by each of its statements.
+    sites: BTreeMap<&'a str, Vec<BTreeSet<u64>>>,
 }
 
 impl<'a> Election<'a> {
-    pub(super) fn new(name: &'static str) -> Election<'a> {
+    pub(super) fn new(anchors: &'static Anchors, references: &'a References) -> Election<'a> {
         Election {
-            name,
-            sites: Vec::new(),
+            anchors,
+            references,
+            sites: BTreeMap::new(),
         }
     }
 
     /// Hears one site: `function` speaks for `addresses`.
-    pub(super) fn hear(&mut self, function: &'a str, mut addresses: Vec<u64>) {
-        addresses.sort_unstable();
-        addresses.dedup();
-        self.sites.push((function, addresses));
+    pub(super) fn hear(&mut self, function: &'a str, addresses: impl Iterator<Item = u64>) {
+        self.sites.entry(function).or_default().push(addresses.collect());
     }
 
-    /// Hears what `anchors` say of functions in `references`; `offset` gives the place of a path, when the release has
-    /// it. Addresses that `possible` refuses are not proposed.
-    pub(super) fn hear_anchors(
-        &mut self,
-        anchors: &Anchors,
-        references: &'a References,
-        offset: &impl Fn(&str) -> Option<u64>,
-        possible: &impl Fn(u64) -> bool,
-    ) {
-        for (function, number, path) in anchors.nth {
-            let Some(offset) = offset(path) else { continue };
-            if let Some(referrer) = speaker(references, function) {
-                let base = referrer.data.get(*number).map(|addr| addr.wrapping_sub(offset));
-                self.hear(referrer.name, base.into_iter().filter(|addr| possible(*addr)).collect());
-            }
-        }
-        for (function, paths) in anchors.among {
-            let offsets: Vec<u64> = paths.iter().filter_map(|path| offset(path)).collect();
-            let Some((first, rest)) = offsets.split_first() else {
-                continue;
-            };
-            if let Some(referrer) = speaker(references, function) {
-                let names = |addr: u64| referrer.data.contains(&addr);
-                let fits = |base: &u64| possible(*base) && rest.iter().all(|more| names(base.wrapping_add(*more)));
-                let bases = referrer.data.iter().map(|addr| addr.wrapping_sub(*first));
-                self.hear(referrer.name, bases.filter(fits).collect());
-            }
-        }
+    /// Hears everything that the anchors say.
+    pub(super) fn hear_all(&mut self, asked: &Asked<'_>) {
+        self.hear_receivers(asked);
+        self.hear_nth(asked);
+        self.hear_among(asked);
     }
 
-    /// Hears the calls in `references` that pass a variable to one of the methods of `anchors`.
-    pub(super) fn hear_receivers(
-        &mut self,
-        anchors: &Anchors,
-        references: &'a References,
-        offset: &impl Fn(&str) -> Option<u64>,
-        possible: &impl Fn(u64) -> bool,
-    ) {
-        for (method, path) in anchors.receivers {
-            let Some(offset) = offset(path) else { continue };
+    /// The calls that pass a variable to one of its methods.
+    fn hear_receivers(&mut self, asked: &Asked<'_>) {
+        let references = self.references;
+        for (method, path) in self.anchors.receivers {
+            let Some(offset) = (asked.offset)(path) else { continue };
+            let methods: BTreeSet<u64> = references.starting_with(method).collect();
             for referrer in references.iter() {
-                let mut bases: Vec<u64> = Vec::new();
-                for (callee, receiver) in referrer.calls {
-                    if references.name_at(*callee).is_some_and(|name| name.starts_with(method)) {
-                        bases.push(receiver.wrapping_sub(offset));
-                    }
+                let calls = referrer.calls.iter().filter(|(callee, _)| methods.contains(callee));
+                let mut bases = calls.map(|(_, receiver)| receiver.wrapping_sub(offset)).peekable();
+                if bases.peek().is_some() {
+                    self.hear(referrer.name, bases.filter(|addr| (asked.possible)(*addr)));
                 }
-                if !bases.is_empty() {
-                    bases.retain(|addr| possible(*addr));
-                    self.hear(referrer.name, bases);
-                }
+            }
+        }
+    }
+
+    /// The places in the order of a function's references.
+    fn hear_nth(&mut self, asked: &Asked<'_>) {
+        for (function, number, path) in self.anchors.nth {
+            if let Some(offset) = (asked.offset)(path)
+                && let Some(referrer) = speaker(self.references, function)
+            {
+                let len = referrer.data.len();
+                let place = usize::try_from(*number)
+                    .ok()
+                    .or_else(|| len.checked_add_signed(*number));
+                let named = place.and_then(|place| referrer.data.get(place));
+                let base = named.map(|addr| addr.wrapping_sub(offset));
+                self.hear(referrer.name, base.into_iter().filter(|addr| (asked.possible)(*addr)));
+            }
+        }
+    }
+
+    /// The fields that a function names together.
+    fn hear_among(&mut self, asked: &Asked<'_>) {
+        for (function, paths) in self.anchors.among {
+            let offsets: Vec<u64> = paths.iter().filter_map(|path| (asked.offset)(path)).collect();
+            if let Some((first, rest)) = offsets.split_first()
+                && let Some(referrer) = speaker(self.references, function)
+            {
+                let used = |addr: u64| referrer.data.contains(&addr) || referrer.near.contains(&addr);
+                let fits = |base: &u64| rest.iter().all(|more| used(base.wrapping_add(*more)));
+                let bases = referrer.data.iter().map(|addr| addr.wrapping_sub(*first));
+                let bases = bases.filter(|base| (asked.possible)(*base) && fits(base));
+                self.hear(referrer.name, bases);
             }
         }
     }
 
     /// Counts.
     pub(super) fn close(self) -> Evidence {
-        let mut tally: BTreeMap<u64, u32> = BTreeMap::new();
-        for (_, addresses) in &self.sites {
-            let share = u32::try_from(addresses.len()).map_or(0, |n| WHOLE.checked_div(n).unwrap_or(0));
-            for addr in addresses {
-                let votes = tally.entry(*addr).or_default();
-                *votes = votes.saturating_add(share);
+        let mut tally: BTreeMap<u64, (u32, usize)> = BTreeMap::new();
+        let mut silent = 0;
+        for proposals in self.sites.values() {
+            let mut told: BTreeMap<u64, u32> = BTreeMap::new();
+            for addresses in proposals {
+                let bits = MOST_BITS.saturating_sub(addresses.len().next_power_of_two().trailing_zeros());
+                for addr in addresses {
+                    let best = told.entry(*addr).or_default();
+                    *best = bits.max(*best);
+                }
+            }
+            silent += usize::from(told.is_empty());
+            for (addr, bits) in told {
+                let (sum, functions) = tally.entry(addr).or_default();
+                (*sum, *functions) = (sum.saturating_add(bits), *functions + 1);
             }
         }
-        let mut ranking: Vec<(u64, u32)> = tally.into_iter().collect();
-        ranking.sort_by_key(|(_, votes)| std::cmp::Reverse(*votes));
-        let first = ranking.first().copied();
-        let second = ranking.get(1).copied();
-        let for_address = |addr: Option<u64>| {
-            let speak = |addresses: &Vec<u64>| addr.is_some_and(|addr| addresses.contains(&addr));
-            distinct(
-                self.sites
-                    .iter()
-                    .filter(|(_, addresses)| speak(addresses))
-                    .map(|(f, _)| *f),
-            )
+        let mut ranking: Vec<(u64, (u32, usize))> = tally.into_iter().collect();
+        ranking.sort_by_key(|(_, (bits, _))| std::cmp::Reverse(*bits));
+        let (winner, (bits, votes)) = ranking.first().copied().unwrap_or_default();
+        let (_, (second_bits, runner_up)) = ranking.get(1).copied().unwrap_or_default();
+        let speaks_for_other = |proposals: &&Vec<BTreeSet<u64>>| {
+            let mut all = proposals.iter().flatten().peekable();
+            all.peek().is_some() && !all.any(|addr| *addr == winner)
         };
-        let votes = for_address(first.map(|(addr, _)| addr));
-        let all = distinct(self.sites.iter().map(|(f, _)| *f));
-        let wins = |&(_, points): &(u64, u32)| {
-            points >= ENOUGH
-                && votes >= ENOUGH_FUNCTIONS
-                && points >= second.map_or(0, |(_, points)| points.saturating_mul(2))
-                && votes.saturating_mul(2) > all
-        };
+        let against = self.sites.iter().filter(|(_, proposals)| speaks_for_other(proposals));
+        let against: Vec<String> = against.map(|(function, _)| (*function).to_owned()).collect();
+        let dissent = against.len();
+        let margin_bits = bits.saturating_sub(second_bits);
+        let agreed =
+            bits >= ENOUGH_BITS && votes >= ENOUGH_FUNCTIONS && votes >= dissent.saturating_mul(VOTES_PER_DISSENT);
+        let undisputed = self.anchors.alone && bits == MOST_BITS && dissent == 0;
         Evidence {
-            name: self.name,
-            address: first.filter(wins).map(|(addr, _)| addr),
+            name: self.anchors.name,
+            address: ((agreed || undisputed) && margin_bits >= MARGIN_BITS).then_some(winner),
             votes,
-            dissent: all.saturating_sub(votes),
-            runner_up: for_address(second.map(|(addr, _)| addr)),
+            against,
+            silent,
+            runner_up,
+            margin_bits,
         }
     }
-}
-
-fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> usize {
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    names.dedup();
-    names.len()
 }
 
 /// The function called `name`; of one and its wrapper, the one that names more.
