@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 /// Layout of the records of one version of the format.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Format {
+    /// First four bytes of the table (internal/abi/symtab.go `PCLnTabMagic`).
+    pub(super) magic: u32,
     /// `sizeof(_func)`; the pcdata and funcdata offsets follow it.
     pub(super) func_len: u64,
     /// Offset of `_func.startLine`.
@@ -27,6 +29,7 @@ pub(super) struct Format {
 
 /// Go 1.18 and 1.19.
 const GO118: Format = Format {
+    magic: MAGIC_GO118,
     func_len: 40,
     func_start_line: None,
     func_flag: 37,
@@ -38,6 +41,7 @@ const GO118: Format = Format {
 
 /// Go 1.20 and later.
 const GO120: Format = Format {
+    magic: MAGIC_GO120,
     func_len: 44,
     func_start_line: Some(36),
     func_flag: 41,
@@ -47,8 +51,10 @@ const GO120: Format = Format {
     inlined_start_line: Some(12),
 };
 
-const MAGIC_GO118: u32 = 0xffff_fff0;
-const MAGIC_GO120: u32 = 0xffff_fff1;
+/// Up to Go 1.19.
+pub(in crate::image) const MAGIC_GO118: u32 = 0xffff_fff0;
+/// Go 1.20 and later.
+pub(in crate::image) const MAGIC_GO120: u32 = 0xffff_fff1;
 /// `sizeof(pcHeader)`.
 pub(super) const HEADER_LEN: u64 = 72;
 /// How much of a file without a pclntab section is searched.

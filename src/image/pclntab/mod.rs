@@ -16,6 +16,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(in crate::image) use self::format::MAGIC_GO118;
 pub(super) use self::format::{Header, in_section, search};
 pub use self::model::{Frame, Function, ModuleTables, TextSection};
 use self::table::Table;
@@ -73,6 +74,11 @@ impl SymbolTable {
             at: tables,
             known: Mutex::default(),
         })
+    }
+
+    /// The magic in its header, which tells Go 1.19 and older from newer ones.
+    pub fn magic(&self) -> u32 {
+        self.header.format.magic
     }
 
     /// The function whose code holds `pc`.
