@@ -7,14 +7,11 @@ use super::elf::Elf;
 use super::file::ExeFile;
 use super::moduledata::Moduledata;
 use super::pclntab::SymbolTable;
-use super::recover::{References, elect};
+use super::recover::{References, build_version, elect};
 use super::relocations::Relocations;
 use super::types::TypeSource;
 use super::version::GoVersion;
 use crate::error::Result;
-
-/// No version string is longer, bytes.
-const LONGEST_VERSION: u64 = 128;
 
 /// The runtime of one file, read without symbols.
 pub struct Recovery {
@@ -72,23 +69,9 @@ impl Recovery {
         self.symbols.magic()
     }
 
-    /// The release in `runtime.buildVersion`, which `runtime.schedinit` looks at: of the variables that it names, the
-    /// string that is a version.
+    /// The release in `runtime.buildVersion`.
     pub fn build_version(&self) -> Option<GoVersion> {
-        let named = self.references.named("runtime.schedinit");
-        let mut addresses = named.flat_map(|function| function.data.iter().copied());
-        addresses.find_map(|at| self.version_at(at))
-    }
-
-    fn version_at(&self, at: u64) -> Option<GoVersion> {
-        let header = self.relocations.read_vaddr(at, 16).ok()?;
-        let (text, len) = header.split_at_checked(8)?;
-        let word = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_le_bytes);
-        let len = word(len)?;
-        if !(3..=LONGEST_VERSION).contains(&len) {
-            return None;
-        }
-        let text = self.elf.read_vaddr(&self.file, word(text)?, len).ok()?;
-        GoVersion::parse(std::str::from_utf8(&text).ok()?)
+        let found = build_version(&self.elf, &self.file, &self.relocations, &self.references)?;
+        GoVersion::parse(&found.text)
     }
 }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Layout of the records of one version of the format.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Format {
-    /// What its header begins with.
+    /// First four bytes of the table (internal/abi/symtab.go `PCLnTabMagic`).
     pub(super) magic: u32,
     /// `sizeof(_func)`; the pcdata and funcdata offsets follow it.
     pub(super) func_len: u64,
@@ -51,8 +51,10 @@ const GO120: Format = Format {
     inlined_start_line: Some(12),
 };
 
-const MAGIC_GO118: u32 = 0xffff_fff0;
-const MAGIC_GO120: u32 = 0xffff_fff1;
+/// Up to Go 1.19.
+pub(in crate::image) const MAGIC_GO118: u32 = 0xffff_fff0;
+/// Go 1.20 and later.
+pub(in crate::image) const MAGIC_GO120: u32 = 0xffff_fff1;
 /// `sizeof(pcHeader)`.
 pub(super) const HEADER_LEN: u64 = 72;
 /// How much of a file without a pclntab section is searched.

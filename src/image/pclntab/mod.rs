@@ -16,6 +16,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(in crate::image) use self::format::MAGIC_GO118;
 pub(super) use self::format::{Header, in_section, search};
 pub use self::model::{Frame, Function, ModuleTables, TextSection};
 use self::table::Table;
@@ -75,14 +76,14 @@ impl SymbolTable {
         })
     }
 
+    /// The magic in its header, which tells Go 1.19 and older from newer ones.
+    pub fn magic(&self) -> u32 {
+        self.header.format.magic
+    }
+
     /// The function whose code holds `pc`.
     pub fn function(&self, pc: u64) -> Option<Arc<Function>> {
         self.function_number(self.number_of(pc)?)
-    }
-
-    /// What the header of the table begins with (runtime/symtab.go `pcHeader.magic`).
-    pub fn magic(&self) -> u32 {
-        self.header.format.magic
     }
 
     /// The function called `name`, by a walk over all names.
