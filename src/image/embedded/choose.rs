@@ -9,7 +9,7 @@ use crate::image::elf::Arch;
 use crate::image::version::GoVersion;
 
 /// One distinct layout, and the releases that have it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct LayoutId {
     /// The release that it was chosen for: of those that have this layout, the nearest to the one asked for.
     pub release: Release,
@@ -21,6 +21,7 @@ pub struct LayoutId {
     pub basis: Basis,
     /// Every release that has it with the same experiments, oldest first.
     pub releases: Vec<Release>,
+    table: &'static Releases,
     shapes: Vec<u16>,
 }
 
@@ -51,7 +52,7 @@ impl LayoutId {
     /// What the table says of it; without globals, see [`EmbeddedTypes::with_globals`].
     pub fn types(&self) -> EmbeddedTypes {
         // The numbers are the table's own, which a test reads whole.
-        EmbeddedTypes::new(Releases::load(), &self.shapes).unwrap_or_default()
+        EmbeddedTypes::new(self.table, &self.shapes).unwrap_or_default()
     }
 }
 
@@ -66,8 +67,8 @@ struct Found {
 impl Releases {
     /// The layout of the release that `version` names, with `experiments` (as build info lists them: those that differ
     /// from the release's defaults; those that move nothing are ignored). `None` when that very release is not in the
-    /// table or `version` is no release, but a development version or a candidate.
-    pub fn exact(&self, version: &GoVersion, arch: Arch, experiments: &[String]) -> Option<LayoutId> {
+    /// table, or an experiment moves fields that the table does not know, or `version` is no release, but a development version or a candidate.
+    pub fn exact(&'static self, version: &GoVersion, arch: Arch, experiments: &[String]) -> Option<LayoutId> {
         let release = released(version)?;
         let found = self.compose(self.row_of(release, arch, None)?, experiments)?;
         self.distinct(vec![found], arch).pop()
@@ -78,7 +79,7 @@ impl Releases {
     /// `minor` is `None`. Without `patch` newer ones come first. `experiments` is `None` when nothing is known about
     /// them; then those with one experiment follow.
     pub fn candidates(
-        &self,
+        &'static self,
         minor: Option<u32>,
         patch: Option<u32>,
         arch: Arch,
@@ -106,8 +107,12 @@ impl Releases {
         self.distinct(found.collect(), arch)
     }
 
-    /// The layout of `base`'s release with `experiments`. `None` when two of them move the same structure, each its way.
+    /// The layout of `base`'s release with `experiments`. `None` when two of them move the same structure, each its way,
+    /// or one moves fields in an unknown way.
     fn compose(&self, base: &Row, experiments: &[String]) -> Option<Found> {
+        if experiments.iter().any(|e| self.refused.contains(&e.as_str())) {
+            return None;
+        }
         let plain = self.shapes_of(base)?;
         let mut found = Found {
             release: base.release,
@@ -136,7 +141,7 @@ impl Releases {
     }
 
     /// One [`LayoutId`] for all that are the same, in the order of the first of each.
-    fn distinct(&self, found: Vec<Found>, arch: Arch) -> Vec<LayoutId> {
+    fn distinct(&'static self, found: Vec<Found>, arch: Arch) -> Vec<LayoutId> {
         let mut list: Vec<LayoutId> = Vec::new();
         for one in found {
             if list.iter().any(|known| known.shapes == one.shapes) {
@@ -155,6 +160,7 @@ impl Releases {
                 experiments: one.experiments,
                 basis: one.basis,
                 releases,
+                table: self,
                 shapes: one.shapes,
             });
         }

@@ -4,9 +4,9 @@
 //! declares. One that is there is strong evidence; one that is not may have been inlined away.
 
 use super::table::Releases;
+use crate::image::pclntab::MAGIC_GO118;
 
-/// `runtime.pcHeader`'s magic up to Go 1.19 (internal/abi/symtab.go `Go118PCLnTabMagic`); another since 1.20.
-const MAGIC_GO118: u32 = 0xffff_fff0;
+/// The minor release that changed the magic of `runtime.pcHeader`.
 const FIRST_WITH_NEW_MAGIC: u32 = 20;
 
 impl Releases {

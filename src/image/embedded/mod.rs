@@ -11,6 +11,9 @@ mod release;
 mod table;
 mod types;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::LazyLock;
 
 pub use self::choose::LayoutId;

@@ -10,22 +10,38 @@
 //! values 6 ...
 //! layout 0 0                      shape numbers in the order of the structures, the constants' last
 //! built 1.24.3 amd64 - 0          "-": no experiment; "between" instead of "built": see `Basis`
+//! refused foo                     experiment that moves fields and has no rows
 //! marker runtime.foo 22 27        function that is linked into every program of 1.22 to 1.27, and of no other
 //! ```
+
+use std::fmt;
 
 use super::release::{Basis, Release};
 use super::types::EmbeddedTypes;
 use crate::image::elf::Arch;
 
 /// What is known about the layouts of Go's releases.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Releases {
     pub(super) structures: Vec<Structure>,
     pub(super) constants: Structure,
     /// Shape numbers, one per structure and one for the constants.
     pub(super) layouts: Vec<Vec<u16>>,
     pub(super) rows: Vec<Row>,
+    /// Experiments that move fields and have no rows.
+    pub(super) refused: Vec<&'static str>,
     pub(super) markers: Vec<Marker>,
+}
+
+impl fmt::Debug for Releases {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Releases")
+            .field("structures", &self.structures.len())
+            .field("layouts", &self.layouts.len())
+            .field("rows", &self.rows.len())
+            .field("markers", &self.markers.len())
+            .finish()
+    }
 }
 
 /// One structure of the runtime, or its constants.
@@ -102,6 +118,7 @@ impl Releases {
             }
             "built" => self.add_row(Basis::Built, rest)?,
             "between" => self.add_row(Basis::Between, rest)?,
+            "refused" => self.refused.push(rest),
             "marker" => {
                 let mut words = rest.split(' ');
                 self.markers.push(Marker {

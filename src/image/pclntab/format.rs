@@ -51,8 +51,10 @@ const GO120: Format = Format {
     inlined_start_line: Some(12),
 };
 
-const MAGIC_GO118: u32 = 0xffff_fff0;
-const MAGIC_GO120: u32 = 0xffff_fff1;
+/// Up to Go 1.19.
+pub(in crate::image) const MAGIC_GO118: u32 = 0xffff_fff0;
+/// Go 1.20 and later.
+pub(in crate::image) const MAGIC_GO120: u32 = 0xffff_fff1;
 /// `sizeof(pcHeader)`.
 pub(super) const HEADER_LEN: u64 = 72;
 /// How much of a file without a pclntab section is searched.

@@ -16,6 +16,7 @@ mod tests;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub(in crate::image) use self::format::MAGIC_GO118;
 pub(super) use self::format::{Header, in_section, search};
 pub use self::model::{Frame, Function, ModuleTables, TextSection};
 use self::table::Table;
