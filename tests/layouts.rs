@@ -18,9 +18,10 @@ use std::path::Path;
 use gomemscan::goruntime::variants::{NEWEST_MINOR, OLDEST_MINOR};
 use gomemscan::image::embedded::{EmbeddedTypes, Releases};
 use gomemscan::image::types::TypeSource;
-use gomemscan::image::{Arch, Image, SymbolTable};
+use gomemscan::image::{Arch, Image, recover};
 use support::fixtures::{Build, all_versions, fixture};
 use support::recorder::{Question, read_all};
+use support::symbols::function_table;
 
 fn open(path: &Path) -> Image {
     Image::open(File::open(path).unwrap(), path.to_owned()).unwrap()
@@ -47,6 +48,12 @@ fn every_release_in_the_table_answers_all_that_the_readers_ask() {
                 let (questions, read) = read_all(&types, release.minor, arch);
                 let unknown: Vec<_> = questions.iter().filter(|q| !has_answer(&types, q)).collect();
                 assert!(unknown.is_empty(), "{name}: the table has no answer to {unknown:?}");
+                for (root, path) in recover::queries() {
+                    assert!(
+                        types.has_answer(root, path),
+                        "{name}: the table has no answer to {root} {path}"
+                    );
+                }
                 read.unwrap_or_else(|error| panic!("{name}: {error}"));
                 rows += 1;
             }
@@ -93,7 +100,7 @@ fn functions_tell_the_minor_release_of_every_fixture() {
             ("shapes", Build::StrippedPie),
         ] {
             let image = open(&fixture(program, version, build));
-            let symbols = SymbolTable::find_in_file(&image.elf, &image.file, None, None).unwrap();
+            let symbols = function_table(&image).unwrap();
             let markers: HashSet<&[u8]> = Releases::load().markers().map(str::as_bytes).collect();
             let there = symbols.functions_where(|name| markers.contains(name));
             let there: HashSet<&str> = there.iter().map(|function| &*function.name).collect();

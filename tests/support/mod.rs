@@ -16,4 +16,5 @@ pub mod process;
 pub mod recorder;
 #[cfg(test)]
 pub mod scan;
+pub mod symbols;
 pub mod toolchains;

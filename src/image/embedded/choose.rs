@@ -110,7 +110,17 @@ impl Releases {
     /// The layout of `base`'s release with `experiments`. `None` when two of them move the same structure, each its way,
     /// or one moves fields in an unknown way.
     fn compose(&self, base: &Row, experiments: &[String]) -> Option<Found> {
-        if experiments.iter().any(|e| self.refused.contains(&e.as_str())) {
+        let here = |(release, arch, _): &&(Release, Arch, &str)| (*release, *arch) == (base.release, base.arch);
+        let unknown = |e: &String| {
+            let mut names = self
+                .unknown
+                .iter()
+                .filter(here)
+                .map(|(.., name)| name)
+                .chain(&self.refused);
+            names.any(|name| name == e)
+        };
+        if experiments.iter().any(unknown) {
             return None;
         }
         let plain = self.shapes_of(base)?;

@@ -10,6 +10,7 @@
 //! values 6 ...
 //! layout 0 0                      shape numbers in the order of the structures, the constants' last
 //! built 1.24.3 amd64 - 0          "-": no experiment; "between" instead of "built": see `Basis`
+//! unknown 1.24.3 amd64 foo        it is not known what the experiment moves in this release
 //! refused foo                     experiment that moves fields and has no rows
 //! marker runtime.foo 22 27        function that is linked into every program of 1.22 to 1.27, and of no other
 //! ```
@@ -28,6 +29,8 @@ pub struct Releases {
     /// Shape numbers, one per structure and one for the constants.
     pub(super) layouts: Vec<Vec<u16>>,
     pub(super) rows: Vec<Row>,
+    /// Experiments of which it is not known what they move in one release.
+    pub(super) unknown: Vec<(Release, Arch, &'static str)>,
     /// Experiments that move fields and have no rows.
     pub(super) refused: Vec<&'static str>,
     pub(super) markers: Vec<Marker>,
@@ -116,8 +119,23 @@ impl Releases {
                 let shapes = shapes.filter(|shapes| shapes.len() == self.structures.len() + 1)?;
                 self.layouts.push(shapes);
             }
-            "built" => self.add_row(Basis::Built, rest)?,
-            "between" => self.add_row(Basis::Between, rest)?,
+            "built" | "between" => {
+                let (key, layout) = rest.rsplit_once(' ')?;
+                let (release, arch, experiment) = key_of(key)?;
+                let basis = if word == "built" { Basis::Built } else { Basis::Between };
+                let layout = layout.parse().ok();
+                self.rows.push(Row {
+                    release,
+                    arch,
+                    experiment,
+                    basis,
+                    layout: layout.filter(|n: &u16| usize::from(*n) < self.layouts.len())?,
+                });
+            }
+            "unknown" => {
+                let (release, arch, experiment) = key_of(rest)?;
+                self.unknown.push((release, arch, experiment?));
+            }
             "refused" => self.refused.push(rest),
             "marker" => {
                 let mut words = rest.split(' ');
@@ -129,26 +147,6 @@ impl Releases {
             }
             _ => return None,
         }
-        Some(())
-    }
-
-    fn add_row(&mut self, basis: Basis, rest: &'static str) -> Option<()> {
-        let mut words = rest.split(' ');
-        self.rows.push(Row {
-            release: words.next()?.parse().ok()?,
-            arch: match words.next()? {
-                "amd64" => Arch::Amd64,
-                "arm64" => Arch::Arm64,
-                _ => return None,
-            },
-            experiment: Some(words.next()?).filter(|e| *e != "-"),
-            basis,
-            layout: words
-                .next()?
-                .parse()
-                .ok()
-                .filter(|n: &u16| usize::from(*n) < self.layouts.len())?,
-        });
         Some(())
     }
 
@@ -166,9 +164,9 @@ impl Releases {
         rows.filter_map(|row| row.experiment).collect()
     }
 
-    /// How a release's layout is known; `None` when it is not.
-    pub fn basis(&self, release: Release) -> Option<Basis> {
-        self.rows.iter().find(|row| row.release == release).map(|row| row.basis)
+    /// How the layout of a row is known; `None` when there is no such row.
+    pub fn basis(&self, release: Release, arch: Arch, experiment: Option<&str>) -> Option<Basis> {
+        Some(self.row_of(release, arch, experiment)?.basis)
     }
 
     /// The types of one row. `None` when there is no such row.
@@ -190,4 +188,16 @@ impl Releases {
     pub(super) fn shapes_of(&self, row: &Row) -> Option<&[u16]> {
         self.layouts.get(usize::from(row.layout)).map(Vec::as_slice)
     }
+}
+
+/// "1.24.3 amd64 noswissmap": release, processor, experiment or "-".
+fn key_of(text: &'static str) -> Option<(Release, Arch, Option<&'static str>)> {
+    let mut words = text.split(' ');
+    let release = words.next()?.parse().ok()?;
+    let arch = match words.next()? {
+        "amd64" => Arch::Amd64,
+        "arm64" => Arch::Arm64,
+        _ => return None,
+    };
+    Some((release, arch, Some(words.next()?).filter(|e| *e != "-")))
 }

@@ -42,6 +42,7 @@ built 1.21.1 amd64 p 1
 built 1.21.1 amd64 q 2
 built 1.21.1 amd64 r 5
 
+unknown 1.21.1 amd64 y
 refused z
 
 marker runtime.old 20 20
@@ -134,7 +135,12 @@ fn experiments_together_are_composed_unless_they_contradict() {
         (Some(40), Some(16))
     );
     assert!(exact("go1.21.1 X:p,r").is_none());
-    assert!(exact("go1.21.1 X:z").is_none());
+}
+
+#[test]
+fn an_experiment_that_moves_nobody_knows_what_is_not_taken_for_one_that_moves_nothing() {
+    assert!(exact("go1.21.1 X:z").is_none() && exact("go1.21.1 X:y").is_none());
+    assert!(exact("go1.21.0 X:y").is_some());
 }
 
 #[test]

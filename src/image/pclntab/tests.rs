@@ -166,15 +166,6 @@ fn outside_the_text_there_is_nothing() {
 }
 
 #[test]
-fn the_file_alone_is_enough_for_names() {
-    let built = build(0xffff_fff1);
-    let file = exe(&image(&built.bytes));
-    let t = SymbolTable::find_in_file(&Elf::parse(&file).unwrap(), &file, None, None).unwrap();
-    assert_eq!(shown(&t.frames(TEXT + 0x18)), [("main.f".into(), "g.go".into(), 100)]);
-    assert!(t.function(TEXT + 0x60).is_none());
-}
-
-#[test]
 fn several_text_sections() {
     let mut built = build(0xffff_fff1);
     // The second function moved to its own section.
