@@ -2,7 +2,6 @@
 //! the running target is asked which of them are its own. First by its structures, then, if more than one layout
 //! passes, by the accounts: of the layouts tried, the one under which most of the identities hold.
 
-use std::cmp::Reverse;
 use std::rc::Rc;
 
 use crate::analysis::checks;
@@ -47,7 +46,17 @@ pub(super) fn choose(process: &LiveProcess, name: &str, candidates: Vec<Runtime>
         }
     }
     if passing.len() > 1 {
-        passing.sort_by_cached_key(|runtime| Reverse(agreement(process, runtime)));
+        // The first, which is the likeliest, of those with the fewest failures.
+        let mut failures = Vec::new();
+        for runtime in &passing {
+            failures.push(disagreement(process, runtime));
+            if failures.last() == Some(&0) {
+                break;
+            }
+        }
+        let least = failures.iter().min().copied();
+        let best = failures.iter().position(|count| Some(*count) == least);
+        passing.drain(..best.unwrap_or(0));
     }
     match passing.into_iter().next() {
         Some(runtime) => Ok(runtime),
@@ -68,20 +77,23 @@ fn probe(process: &LiveProcess, runtime: &Rc<Runtime>) -> Result<Vec<Mismatch>> 
     Ok(found)
 }
 
-/// How many identities hold under this layout, of a reading without a stop; none when it cannot be read.
-fn agreement(process: &LiveProcess, runtime: &Rc<Runtime>) -> usize {
+/// How many identities fail under this layout, of a reading without a stop; more than there are when it cannot be read.
+fn disagreement(process: &LiveProcess, runtime: &Rc<Runtime>) -> usize {
     let mut planner = || -> Box<dyn Planner> { Box::new(Summary::new(runtime.clone())) };
     let options = CaptureOptions {
         stop: Stop::NoPause,
         byte_budget: DEFAULT_BYTE_BUDGET,
     };
     let Ok(capture) = process.capture(&mut planner, &options) else {
-        return 0;
+        return usize::MAX;
     };
     let (layout, variant) = (&runtime.layout, &runtime.variant);
     let snapshot = Snapshot::decode(&capture.memory, layout, variant, &runtime.globals);
+    if snapshot.nonsense().is_some() {
+        return usize::MAX;
+    }
     let checks = checks(&snapshot, layout, variant, &FrameTable::default(), None);
-    checks.iter().filter(|check| check.ok).count()
+    checks.iter().filter(|check| !check.ok).count()
 }
 
 /// Under a layout that may not be the target's, a report is only given out when all of it agrees with the runtime's own

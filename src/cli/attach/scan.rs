@@ -229,7 +229,7 @@ fn head(
         uptime_ns: uptime(info.started_at, capture.at_realtime),
         exe: Some(display(&info.exe_path)),
         build_id: image.elf.go_build_id.clone(),
-        go_version: build.map(|build| build.go_version.clone()),
+        go_version: go_version(image, runtime),
         goarch: Some(image.elf.arch.goarch().to_owned()),
         main_module: build.and_then(|build| build.main_module.clone().or_else(|| build.main_package.clone())),
         experiments: build.map(|build| build.experiments.clone()).unwrap_or_default(),
@@ -286,6 +286,12 @@ fn head(
         });
     }
     report
+}
+
+/// The target's release as its build information names it, or `runtime.buildVersion`.
+fn go_version(image: &Image, runtime: &Runtime) -> Option<String> {
+    let named = image.build.as_ref().map(|build| build.go_version.clone());
+    named.or_else(|| runtime.version.as_ref().map(|version| format!("go{version}")))
 }
 
 /// What the report says of where the layout comes from.
