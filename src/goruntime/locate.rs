@@ -64,7 +64,10 @@ impl Runtime {
             version,
             arch: image.elf.arch,
             provenance: Provenance {
-                layout: LayoutFrom::Dwarf,
+                layout: match image.debug_file {
+                    Some(_) => LayoutFrom::DebugFile,
+                    None => LayoutFrom::Dwarf,
+                },
                 addresses: AddressesFrom::Dwarf,
                 release: Some(text.to_owned()),
                 // `verified_minor` warns of every release that this tool was not verified on.
