@@ -30,6 +30,7 @@ pub use self::debugfile::{DebugFilePlace, NotUsed};
 pub use self::dwarf::{DebugInfo, NoDebugInfo};
 pub use self::elf::{Arch, Elf, Section, Segment};
 pub use self::file::ExeFile;
+pub use self::identify::{Hindrance, ProgramKind};
 pub use self::module::{GoModule, RuntimePlace};
 pub use self::moduledata::{FoundBy, Moduledata};
 pub use self::pclntab::{Frame, Function, ModuleTables, Named, SymbolTable, TableRef, TextSection};
@@ -87,10 +88,14 @@ impl Image {
         self.file.path()
     }
 
-    /// What the program is when [`build`](Image::build) is `None`: "a Python interpreter (python3.11)". For messages;
-    /// never fails.
-    pub fn kind_of_program(&self) -> String {
+    /// What the program is when [`build`](Image::build) is `None`. For messages; never fails.
+    pub fn kind_of_program(&self) -> ProgramKind {
         identify::identify(&self.elf, &self.file)
+    }
+
+    /// The magic of its function table, when no Go release writes such a one: it was obfuscated.
+    pub fn unknown_magic(&self) -> Option<u32> {
+        identify::unknown_magic(&self.elf, &self.file)
     }
 
     /// `len` bytes at link-time address `vaddr`, as on disk. See [`Elf::read_vaddr`].

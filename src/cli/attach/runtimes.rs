@@ -30,8 +30,8 @@ pub struct Chosen {
     pub module: Module,
     /// That file, open.
     pub file: File,
-    /// Which one it is; `None` when there is none.
-    pub instance: Option<RuntimeInstance>,
+    /// Which one it is.
+    pub instance: RuntimeInstance,
     /// What the user should know about the others.
     pub warnings: Vec<String>,
     /// Why a library could not be looked into, when no runtime was found.
@@ -98,21 +98,17 @@ impl Runtimes {
             })?;
             return Ok(Chosen {
                 file: process.open_module(&module)?,
+                // Should it turn out to be Go after all, though it does not say so, it is the only one.
+                instance: instance(&module, 0, 1),
                 module,
-                instance: None,
                 warnings,
                 unopened: self.unopened.into_iter().next(),
             });
         };
-        let instance = RuntimeInstance {
-            index: wanted as u64,
-            count,
-            module: Some(module.path.to_string_lossy().into_owned()),
-        };
         Ok(Chosen {
+            instance: instance(&module, wanted as u64, count),
             module,
             file,
-            instance: Some(instance),
             warnings,
             unopened: None,
         })
@@ -143,6 +139,14 @@ impl Runtimes {
             .map(|(index, found)| format!("{} (--runtime {index})", found.module.path.display()))
             .collect();
         names.join(", ")
+    }
+}
+
+fn instance(module: &Module, index: u64, count: u64) -> RuntimeInstance {
+    RuntimeInstance {
+        index,
+        count,
+        module: Some(module.path.to_string_lossy().into_owned()),
     }
 }
 

@@ -130,7 +130,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.end("symbols");
 
     let mut report = head(&process, &image, &runtime, &capture, options);
-    report.process.runtime = chosen.instance;
+    report.process.runtime = Some(chosen.instance);
     report
         .warnings
         .extend(chosen.warnings.into_iter().map(|message| model::Warning {

@@ -111,8 +111,6 @@ pub struct Elf {
     pub go_build_id: Option<String>,
     /// Whether there is a note of Go's linker.
     pub has_go_note: bool,
-    /// The dynamic section (`PT_DYNAMIC`): offset in the file and size in bytes.
-    pub dynamic: Option<(u64, u64)>,
     /// Whether there is a symbol table (`.symtab`).
     pub has_symbols: bool,
     /// What the dynamic loader reads (`PT_DYNAMIC`): offset in the file and size in bytes.
@@ -185,10 +183,6 @@ impl Elf {
             gnu_build_id: None,
             go_build_id: None,
             has_go_note: false,
-            dynamic: headers
-                .iter()
-                .find(|h| h.kind == elf::PT_DYNAMIC)
-                .map(|h| (h.offset, h.filesz)),
             has_symbols,
             dynamic: headers
                 .iter()
