@@ -6,6 +6,8 @@ use std::path::PathBuf;
 /// What kind of failure this is; each has one exit code in the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
+    /// Exit 2: an argument does not fit the target.
+    Usage,
     /// Exit 3: no such process, or not a Go program.
     NoTarget,
     /// Exit 4: not permitted; the message names the cause and the remedy, or says that there is none.
@@ -21,6 +23,14 @@ pub enum Category {
 /// A failure that ends a scan. The display text is one sentence; [`Error::remedy`] is what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// An argument that does not fit the target, as only became clear when that was looked at.
+    #[error("{what}")]
+    Argument {
+        /// Which one, and in what it does not fit.
+        what: String,
+        /// What would fit.
+        remedy: Option<String>,
+    },
     /// There is nothing to scan at this PID.
     #[error("{what}")]
     NoTarget {
@@ -89,6 +99,7 @@ impl Error {
     /// The category, hence the exit code.
     pub fn category(&self) -> Category {
         match self {
+            Error::Argument { .. } => Category::Usage,
             Error::NoTarget { .. } => Category::NoTarget,
             Error::NotPermitted { .. } => Category::NotPermitted,
             Error::Unsupported { .. } | Error::Malformed { .. } => Category::Unsupported,
@@ -100,7 +111,8 @@ impl Error {
     /// What the user can do about it, when anything.
     pub fn remedy(&self) -> Option<&str> {
         match self {
-            Error::NoTarget { remedy, .. }
+            Error::Argument { remedy, .. }
+            | Error::NoTarget { remedy, .. }
             | Error::NotPermitted { remedy, .. }
             | Error::Unsupported { remedy, .. }
             | Error::PauseBudget { remedy, .. } => remedy.as_deref(),

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use support::fixtures::{Build, GoVersion, all_versions, fixture};
+use support::host::loading_host;
 use support::process::{Running, Stats};
 use support::scan::{Scan, scan};
 
@@ -212,9 +213,18 @@ fn ledger_adds_up(scanned: &Scan, context: &str) {
     );
 }
 
+/// A library runs in a program that has no Go in it.
+fn start_shapes(version: GoVersion, build: Build) -> Running {
+    let built = fixture("shapes", version, build);
+    match build {
+        Build::CShared => Running::start(&loading_host(), &[built.to_str().unwrap()]),
+        _ => Running::start(&built, &[]),
+    }
+}
+
 fn every_figure(version: GoVersion, build: Build) {
     let context = format!("Go {version}, {build}");
-    let mut shapes = Running::start(&fixture("shapes", version, build), &[]);
+    let mut shapes = start_shapes(version, build);
     let (own, scanned) = shapes.undisturbed(|pid| scan(pid, &[]));
     memstats_equal(&scanned, &own, &context);
     identities_hold(&scanned, &context);
@@ -259,6 +269,11 @@ fn every_figure_equals_the_programs_own_pie() {
 #[test]
 fn every_figure_equals_the_programs_own_cgo() {
     all_versions().for_each(|version| every_figure(version, Build::Cgo));
+}
+
+#[test]
+fn every_figure_equals_the_programs_own_c_shared() {
+    all_versions().for_each(|version| every_figure(version, Build::CShared));
 }
 
 /// On a busy program a scan may catch each P in one operation; the checks say how far figures may be apart, and the

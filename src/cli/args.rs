@@ -94,6 +94,14 @@ pub struct ReadingArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_pause)]
     pub max_pause: Option<Duration>,
 
+    /// Which Go runtime, when the process has several (c-shared libraries), counted from 0
+    #[arg(long, value_name = "N")]
+    pub runtime: Option<u32>,
+
+    /// Debug information of the binary, when it is stripped and the file is not where debuggers look for it
+    #[arg(long, value_name = "FILE")]
+    pub debug_file: Option<PathBuf>,
+
     /// Include the target's command-line arguments, which can hold secrets
     #[arg(long)]
     pub with_args: bool,

@@ -93,6 +93,7 @@ fn code_of(error: &anyhow::Error) -> u8 {
         return USAGE;
     }
     match typed(error).map(Error::category) {
+        Some(Category::Usage) => USAGE,
         Some(Category::NoTarget) => NO_TARGET,
         Some(Category::NotPermitted) => NOT_PERMITTED,
         Some(Category::Unsupported) => UNSUPPORTED,
@@ -149,6 +150,13 @@ mod tests {
     fn every_category_has_its_code_through_any_context() {
         let io = || io::Error::from(io::ErrorKind::NotFound);
         for (error, code) in [
+            (
+                Error::Argument {
+                    what: String::new(),
+                    remedy: None,
+                },
+                2,
+            ),
             (
                 Error::NoTarget {
                     what: String::new(),

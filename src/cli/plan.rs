@@ -16,6 +16,10 @@ pub struct AttachPlan {
     pub pid: u32,
     /// Whether and how long it may be stopped.
     pub pause: Pause,
+    /// Which of its Go runtimes, from 0; the first unless told.
+    pub runtime: Option<u32>,
+    /// Where its debug information is, when not where it is looked for.
+    pub debug_file: Option<PathBuf>,
     /// Whether its command-line arguments go into the report.
     pub with_args: bool,
     /// Whether to show progress on standard error.
@@ -86,6 +90,8 @@ impl AttachPlan {
         Ok(AttachPlan {
             pid,
             pause,
+            runtime: args.reading.runtime,
+            debug_file: args.reading.debug_file,
             with_args: args.reading.with_args,
             progress: !display.quiet,
             output,

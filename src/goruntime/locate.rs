@@ -1,13 +1,16 @@
 //! Finds the runtime of one target: its release, its layout, and where its globals lie. Everything is settled here,
 //! before the target is stopped.
 
+use std::path::Path;
+
 use super::globals::Globals;
 use super::layout::{Layout, LayoutError};
 use super::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
+use super::refused::unrecognised;
 use super::stripped;
 use super::variants::{NEWEST_MINOR, OLDEST_MINOR, Variant};
 use crate::error::{Error, Result};
-use crate::image::{Arch, GoVersion, Image};
+use crate::image::{Arch, Elf, GoVersion, Image};
 use crate::memory::Addr;
 
 /// A located runtime.
@@ -36,7 +39,7 @@ impl Runtime {
     /// debug information there is one answer; without, there may be several, likeliest first, among which the running
     /// target decides.
     pub fn locate(image: &Image, anchor: (Addr, u64)) -> Result<Vec<Runtime>> {
-        let bias = load_bias(image, anchor)?;
+        let bias = load_bias(&image.elf, image.path(), anchor)?;
         let version = image.build.as_ref().and_then(|build| build.version.clone());
         let text = image.build.as_ref().map_or("", |build| build.go_version.as_str());
         if let Some(version) = &version {
@@ -64,7 +67,10 @@ impl Runtime {
             version,
             arch: image.elf.arch,
             provenance: Provenance {
-                layout: LayoutFrom::Dwarf,
+                layout: match image.debug_file {
+                    Some(_) => LayoutFrom::DebugFile,
+                    None => LayoutFrom::Dwarf,
+                },
                 addresses: AddressesFrom::Dwarf,
                 release: Some(text.to_owned()),
                 // `verified_minor` warns of every release that this tool was not verified on.
@@ -114,40 +120,19 @@ pub(super) fn newer_than_known(text: &str) -> String {
     )
 }
 
-/// Why there is no runtime to read in a file that has neither debug information nor the tables of Go's linker.
-fn unrecognised(image: &Image) -> Error {
-    let path = image.path().display();
-    match &image.build {
-        None => Error::NoTarget {
-            what: format!("{path} is not a Go program but {}", image.kind_of_program()),
-            remedy: None,
-        },
-        Some(build) => Error::Unsupported {
-            what: format!(
-                "{path} ({}) has neither debug information nor a pclntab that can be read: it was packed or obfuscated",
-                build.go_version
-            ),
-            remedy: Some(
-                "run the program as `go build` made it, or give its debug information with --debug-file".into(),
-            ),
-        },
-    }
-}
-
-/// Run-time minus link-time address of the executable.
-fn load_bias(image: &Image, (addr, offset): (Addr, u64)) -> Result<u64> {
+/// Run-time minus link-time address of a file whose lowest mapped offset, `anchor.1`, lies at address `anchor.0`.
+pub(super) fn load_bias(elf: &Elf, path: &Path, (addr, offset): (Addr, u64)) -> Result<u64> {
     let holds = |segment: &&crate::image::Segment| {
         // The loader maps whole pages: the mapping's offset may lie below the segment's first byte.
         offset <= segment.offset.saturating_add(segment.filesz) && offset.saturating_add(0x1_0000) > segment.offset
     };
-    let nearest = image
-        .elf
+    let nearest = elf
         .segments
         .iter()
         .filter(holds)
         .min_by_key(|segment| segment.offset.abs_diff(offset));
     let segment = nearest.ok_or_else(|| Error::Malformed {
-        path: image.path().to_owned(),
+        path: path.to_owned(),
         structure: "program headers",
         detail: format!("no segment belongs to the mapping of file offset {offset:#x} at {addr}"),
     })?;

@@ -19,6 +19,7 @@ pub mod pagealloc;
 pub mod probe;
 pub mod processors;
 pub mod provenance;
+mod refused;
 pub mod snapshot;
 pub mod stacks;
 mod stripped;

@@ -43,7 +43,12 @@ const CHUNK: u64 = 1 << 20;
 impl BuildInfo {
     /// Reads the build information; `None` when there is none, which means that Go's linker did not make this file.
     pub fn read(elf: &Elf, file: &ExeFile) -> Option<BuildInfo> {
-        let offset = locate(elf, file)?;
+        BuildInfo::read_within(elf, file, MAX_SEARCH)
+    }
+
+    /// The same, with at most `search` bytes of data searched in a file without sections.
+    pub(super) fn read_within(elf: &Elf, file: &ExeFile, search: u64) -> Option<BuildInfo> {
+        let offset = locate(elf, file, search)?;
         let head = file.read(offset, HEADER_LEN as u64).ok()?;
         let flags = u8_at(&head, MAGIC.len() + 1)?;
         let (version, modules) = if flags & FLAG_INLINE != 0 {
@@ -114,7 +119,7 @@ impl BuildInfo {
 }
 
 /// File offset of the build information.
-fn locate(elf: &Elf, file: &ExeFile) -> Option<u64> {
+fn locate(elf: &Elf, file: &ExeFile, search: u64) -> Option<u64> {
     if let Some(section) = elf.section(".go.buildinfo").filter(|s| s.in_file() && s.size > 0) {
         let len = section.size.min(CHUNK);
         let bytes = file.read(section.offset, len).ok()?;
@@ -122,7 +127,7 @@ fn locate(elf: &Elf, file: &ExeFile) -> Option<u64> {
             return section.offset.checked_add(at as u64);
         }
     }
-    let mut budget = MAX_SEARCH;
+    let mut budget = search;
     elf.segments
         .iter()
         .filter(|s| s.writable && !s.executable)

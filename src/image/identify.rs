@@ -3,6 +3,7 @@
 //! Judged by the libraries and symbols in its string tables, its compiler's comment and its name; the answer is for a
 //! message only and may be wrong for a program that hides what it is.
 
+use super::bytes::u32_at;
 use super::elf::{Elf, text};
 use super::file::ExeFile;
 
@@ -21,18 +22,46 @@ enum Place {
     Start,
     /// Any byte of a small file.
     Small,
+    /// `.rodata`: texts of the program and its libraries.
+    Texts,
     /// The file name, digits and dots at its end left out.
     Name,
 }
 
+/// What a program is that Go's linker did not make, or that does not say so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramKind {
+    /// A short phrase: "a Python interpreter (python3.11)".
+    pub what: String,
+    /// Whether it is nevertheless Go, or may be, and what then stands in the way.
+    pub hindrance: Option<Hindrance>,
+}
+
+/// Why the runtime of what is or may be a Go program cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// It is Go, compiled by another compiler, with another runtime.
+    OtherRuntime,
+    /// What runs was unpacked into memory; the file does not show what it is.
+    Packed,
+    /// It is Go, but what says so much has been taken out.
+    NoBuildInfo,
+}
+
+const GCCGO: &str = "a program built with gccgo";
+const TINYGO: &str = "a program built with TinyGo";
+const UPX: &str = "an executable packed with UPX";
+const GO_WITHOUT_BUILD_INFO: &str = "a Go program without build information";
+
 /// The first mark found decides.
 const MARKS: &[(Place, &str, &str)] = &[
-    (Place::Start, "UPX!", "an executable packed with UPX"),
-    (Place::Section, ".go_export", "a program built with gccgo"),
-    (Place::Dynamic, "libgo.so", "a program built with gccgo"),
-    (Place::Symbols, "__go_init_main", "a program built with gccgo"),
-    (Place::Symbols, "tinygo_", "a program built with TinyGo"),
-    (Place::Section, ".gopclntab", "a Go program without build information"),
+    (Place::Start, "UPX!", UPX),
+    (Place::Section, ".go_export", GCCGO),
+    (Place::Dynamic, "libgo.so", GCCGO),
+    (Place::Symbols, "__go_init_main", GCCGO),
+    (Place::Texts, "libgo assertion failure", GCCGO),
+    (Place::Symbols, "tinygo_", TINYGO),
+    (Place::Section, ".gopclntab", GO_WITHOUT_BUILD_INFO),
     (Place::Dynamic, "Py_BytesMain", "a Python interpreter"),
     (Place::Dynamic, "Py_RunMain", "a Python interpreter"),
     (Place::Dynamic, "JLI_Launch", "a Java virtual machine"),
@@ -88,8 +117,8 @@ const MAX_STRINGS: u64 = 16 << 20;
 const START: u64 = 4 << 10;
 const SMALL: u64 = 1 << 20;
 
-/// A short phrase for what the program is: "a Python interpreter (python3.11)".
-pub(super) fn identify(elf: &Elf, file: &ExeFile) -> String {
+/// What the program is.
+pub(super) fn identify(elf: &Elf, file: &ExeFile) -> ProgramKind {
     let name = file
         .path()
         .file_name()
@@ -104,6 +133,7 @@ pub(super) fn identify(elf: &Elf, file: &ExeFile) -> String {
     };
     let dynamic = section(".dynstr");
     let symbols = section(".strtab");
+    let texts = section(".rodata");
     let comment = section(".comment");
     let start = file.read(0, START.min(file.size())).unwrap_or_default();
     let small = if file.size() <= SMALL {
@@ -117,17 +147,48 @@ pub(super) fn identify(elf: &Elf, file: &ExeFile) -> String {
         Place::Section => elf.section(mark).is_some(),
         Place::Dynamic => has(&dynamic, mark),
         Place::Symbols => has(&symbols, mark),
+        Place::Texts => has(&texts, mark),
         Place::Comment => has(&comment, mark),
         Place::Start => has(&start, mark),
         Place::Small => has(&small, mark),
         Place::Name => stem == *mark || name == *mark,
     });
-    let what = found.map_or("a program not built by Go", |(_, _, what)| what);
-    if name.is_empty() {
-        what.to_owned()
-    } else {
-        format!("{what} ({name})")
+    let what = match found.map(|(_, _, what)| *what) {
+        Some(what @ (UPX | GCCGO | TINYGO)) => what,
+        // With cgo, the C compiler leaves its marks too.
+        _ if elf.has_go_note => GO_WITHOUT_BUILD_INFO,
+        Some(what) => what,
+        None => "a program not built by Go",
+    };
+    let hindrance = match what {
+        GCCGO | TINYGO => Some(Hindrance::OtherRuntime),
+        UPX => Some(Hindrance::Packed),
+        GO_WITHOUT_BUILD_INFO => Some(Hindrance::NoBuildInfo),
+        _ => None,
+    };
+    ProgramKind {
+        what: if name.is_empty() {
+            what.to_owned()
+        } else {
+            format!("{what} ({name})")
+        },
+        hindrance,
     }
+}
+
+/// The magic of the function table (cmd/internal/objabi or internal/abi `PCLnTabMagic`) when it is one that no Go release
+/// writes. Obfuscators change it so that tools do not know the program as Go.
+pub(super) fn unknown_magic(elf: &Elf, file: &ExeFile) -> Option<u32> {
+    const RELEASED: [u32; 4] = [0xffff_fffb, 0xffff_fffa, 0xffff_fff0, 0xffff_fff1];
+    let names = [".gopclntab", ".data.rel.ro.gopclntab"];
+    let section = names
+        .iter()
+        .find_map(|name| elf.section(name))
+        .filter(|s| s.in_file())?;
+    let head = file.read(section.offset, 8.min(section.size)).ok()?;
+    let (magic, shape) = (u32_at(&head, 0)?, head.get(4..)?);
+    let shaped = matches!(shape, [0, 0, 1 | 2 | 4, 8]);
+    (shaped && !RELEASED.contains(&magic)).then_some(magic)
 }
 
 #[cfg(test)]
@@ -138,8 +199,8 @@ mod tests {
     use super::super::elf::tests::image;
     use super::*;
 
-    /// What a program called `name` is whose section `section` holds `data`.
-    fn what(name: &str, section: &str, data: &[u8]) -> String {
+    /// A program called `name` whose section `section` holds `data`.
+    fn program(name: &str, section: &str, data: &[u8]) -> (Elf, ExeFile) {
         let mut file = tempfile::tempfile().unwrap();
         std::io::Write::write_all(&mut file, &image(data)).unwrap();
         let file = ExeFile::new(file, PathBuf::from(name)).unwrap();
@@ -153,7 +214,44 @@ mod tests {
             offset,
             size,
         });
-        identify(&elf, &file)
+        (elf, file)
+    }
+
+    fn what(name: &str, section: &str, data: &[u8]) -> String {
+        let (elf, file) = program(name, section, data);
+        identify(&elf, &file).what
+    }
+
+    #[test]
+    fn go_with_another_runtime_is_told_from_no_go_at_all() {
+        let hindrance = |section, data, go_note| {
+            let (mut elf, file) = program("/srv/app", section, data);
+            elf.has_go_note = go_note;
+            identify(&elf, &file).hindrance
+        };
+        let static_gccgo = b"%s:%U: libgo assertion failure";
+        assert_eq!(hindrance(".rodata", static_gccgo, false), Some(Hindrance::OtherRuntime));
+        assert_eq!(
+            hindrance(".strtab", b"\0tinygo_startTask\0", false),
+            Some(Hindrance::OtherRuntime)
+        );
+        assert_eq!(
+            hindrance(".comment", b"GCC: (Debian)\0", true),
+            Some(Hindrance::NoBuildInfo)
+        );
+        assert_eq!(hindrance(".comment", b"GCC: (Debian)\0", false), None);
+    }
+
+    #[test]
+    fn a_function_table_with_a_magic_of_its_own_is_noticed() {
+        let magic = |data: &[u8]| {
+            let (elf, file) = program("/srv/app", ".gopclntab", data);
+            unknown_magic(&elf, &file)
+        };
+        assert_eq!(magic(&[0x12, 0x34, 0x56, 0x78, 0, 0, 1, 8, 9]), Some(0x7856_3412));
+        assert_eq!(magic(&[0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8, 9]), None);
+        assert_eq!(magic(&[0x12, 0x34, 0x56, 0x78, 0, 1, 1, 8, 9]), None);
+        assert_eq!(magic(&[0xf1, 0xff]), None);
     }
 
     #[test]
@@ -196,6 +294,6 @@ mod tests {
             offset,
             size,
         });
-        assert_eq!(identify(&elf, &file), "a program not built by Go (test.exe)");
+        assert_eq!(identify(&elf, &file).what, "a program not built by Go (test.exe)");
     }
 }

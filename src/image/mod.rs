@@ -5,11 +5,13 @@
 
 mod buildinfo;
 mod bytes;
+mod debugfile;
 mod dwarf;
 mod elf;
 pub mod embedded;
 mod file;
 mod identify;
+mod module;
 mod moduledata;
 mod pclntab;
 pub mod recover;
@@ -24,9 +26,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::buildinfo::BuildInfo;
+pub use self::debugfile::{DebugFilePlace, NotUsed};
 pub use self::dwarf::{DebugInfo, NoDebugInfo};
 pub use self::elf::{Arch, Elf, Section, Segment};
 pub use self::file::ExeFile;
+pub use self::identify::{Hindrance, ProgramKind};
+pub use self::module::{GoModule, RuntimePlace};
 pub use self::moduledata::{FoundBy, Moduledata};
 pub use self::pclntab::{Frame, Function, ModuleTables, Named, SymbolTable, TableRef, TextSection};
 pub use self::recovery::Recovery;
@@ -46,6 +51,8 @@ pub struct Image {
     /// The runtime's types and globals, or why there are none. Holds some megabytes of debug information: take it
     /// out and drop it once the layout is resolved.
     pub debug: std::result::Result<DebugInfo, NoDebugInfo>,
+    /// The separate file that `debug` was read from, when it was not this one.
+    pub debug_file: Option<PathBuf>,
     /// What was wrong with the file but could be done without.
     pub warnings: Vec<String>,
 }
@@ -71,6 +78,7 @@ impl Image {
             elf,
             build,
             debug,
+            debug_file: None,
             warnings,
         })
     }
@@ -80,10 +88,14 @@ impl Image {
         self.file.path()
     }
 
-    /// What the program is when [`build`](Image::build) is `None`: "a Python interpreter (python3.11)". For messages;
-    /// never fails.
-    pub fn kind_of_program(&self) -> String {
+    /// What the program is when [`build`](Image::build) is `None`. For messages; never fails.
+    pub fn kind_of_program(&self) -> ProgramKind {
         identify::identify(&self.elf, &self.file)
+    }
+
+    /// The magic of its function table, when no Go release writes such a one: it was obfuscated.
+    pub fn unknown_magic(&self) -> Option<u32> {
+        identify::unknown_magic(&self.elf, &self.file)
     }
 
     /// `len` bytes at link-time address `vaddr`, as on disk. See [`Elf::read_vaddr`].

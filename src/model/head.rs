@@ -78,14 +78,14 @@ pub struct Process {
     pub gomaxprocs: Option<u64>,
     /// Path of the target's memory cgroup within its hierarchy.
     pub cgroup_path: Option<String>,
-    /// Which Go runtime of the process this is, of how many; null when they were not counted: then it is the executable's.
+    /// Which Go runtime of the process this is, of how many.
     pub runtime: Option<RuntimeInstance>,
     /// Command-line arguments; present only with --with-args, because they can hold secrets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
 }
 
-/// One Go runtime of a process; plugins and c-shared libraries can bring several.
+/// One Go runtime of a process: each c-shared library brings one. Plugins share their host's.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq)]
 pub struct RuntimeInstance {
     /// Which one, from 0.

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use super::modules::FileId;
 use crate::memory::{Addr, Range};
 
 /// What lies behind a mapping.
@@ -125,15 +126,11 @@ impl Maps {
         self.mappings.get(first..behind).unwrap_or_default()
     }
 
-    /// Where the lowest file offset of a file is mapped: its address and that offset. The load bias of an executable
-    /// is this address minus the link address of that offset.
-    pub fn lowest_of_file(&self, device: (u32, u32), inode: u64) -> Option<(Addr, u64)> {
-        let of_file = |mapping: &&Mapping| inode != 0 && mapping.inode == inode && mapping.device == device;
-        let lowest = self
-            .iter()
-            .filter(of_file)
-            .min_by_key(|mapping| (mapping.offset, mapping.start))?;
-        Some((Addr(lowest.start), lowest.offset))
+    /// The mapping of the lowest offset of a file.
+    pub fn lowest_of_file(&self, id: FileId) -> Option<&Mapping> {
+        self.iter()
+            .filter(|mapping| mapping.inode != 0 && mapping.file_id() == id)
+            .min_by_key(|mapping| (mapping.offset, mapping.start))
     }
 }
 
@@ -296,11 +293,12 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n";
     }
 
     #[test]
-    fn the_lowest_offset_of_a_file_is_its_anchor() {
+    fn the_lowest_offset_of_a_file_is_found() {
         let (maps, _) = Maps::parse(TEXT);
-        assert_eq!(maps.lowest_of_file((8, 2), 173521), Some((Addr(0x400000), 0)));
-        assert_eq!(maps.lowest_of_file((8, 3), 173521), None);
-        assert_eq!(maps.lowest_of_file((0, 0), 0), None);
+        let start = |id| maps.lowest_of_file(id).map(|mapping| mapping.start);
+        assert_eq!(start(((8, 2), 173521)), Some(0x400000));
+        assert_eq!(start(((8, 3), 173521)), None);
+        assert_eq!(start(((0, 0), 0)), None);
     }
 
     #[test]

@@ -12,16 +12,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 
-use super::maps::{Backing, Maps};
+use super::maps::{Backing, Mapping, Maps};
+use super::modules::{FileId, Module};
 use super::permissions::{self, Access};
 use super::procdir::{ProcDir, Stat, status_field};
 use super::sys;
 use crate::error::{Error, Result};
-use crate::memory::Addr;
 
 /// Who the process is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +79,8 @@ pub struct LiveProcess {
     exe_id: (u64, u64),
     /// `/proc/PID/mem`, bound to the address space of this moment; absent when reading memory is not permitted.
     memory: Option<File>,
+    /// The file that pages of data come from while they are absent, when it is not the executable.
+    image: Option<(FileId, File)>,
 }
 
 impl LiveProcess {
@@ -151,6 +152,7 @@ impl LiveProcess {
             exe,
             exe_id,
             memory,
+            image: None,
         })
     }
 
@@ -182,21 +184,6 @@ impl LiveProcess {
             .collect())
     }
 
-    /// Opens a regular file below the process's root directory, never leaving it: symbolic links, absolute ones too,
-    /// are resolved inside.
-    pub fn open_in_root(&self, path: &Path) -> io::Result<File> {
-        let root = self.proc.directory("root")?;
-        let how = OpenHow::new()
-            .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let relative = path.strip_prefix("/").unwrap_or(path);
-        let file = openat2(&root, relative, how).map(File::from).map_err(sys::io_error)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(file)
-    }
-
     /// Its mappings now.
     pub fn maps(&self) -> Result<Maps> {
         let text = self.proc.read("maps").map_err(|error| self.lost("maps", &error))?;
@@ -208,20 +195,39 @@ impl LiveProcess {
         Ok(maps)
     }
 
-    /// Where the lowest offset of the executable is mapped, and that offset: the load bias is this address minus the
-    /// link address of that offset.
-    pub fn exe_anchor(&self, maps: &Maps) -> Option<(Addr, u64)> {
+    /// A mapping of the executable.
+    pub(crate) fn exe_mapping<'a>(&self, maps: &'a Maps) -> Option<&'a Mapping> {
         let device = (
             nix::sys::stat::major(self.exe_id.0) as u32,
             nix::sys::stat::minor(self.exe_id.0) as u32,
         );
-        maps.lowest_of_file(device, self.exe_id.1).or_else(|| {
+        let found = maps.lowest_of_file((device, self.exe_id.1));
+        found.or_else(|| {
             // On overlayfs and btrfs the device in maps is not the one stat gives; the path then decides.
             let same_path =
                 |backing: &Backing| matches!(backing, Backing::File { path, .. } if *path == self.info.exe_path);
             let mapping = maps.iter().find(|mapping| same_path(&mapping.backing))?;
-            maps.lowest_of_file(mapping.device, mapping.inode)
+            maps.lowest_of_file(mapping.file_id())
         })
+    }
+
+    /// From now on, absent pages of writable mappings of `module` are what its file holds. At first this is so for the
+    /// executable.
+    pub fn read_data_of(&mut self, module: &Module, file: File) {
+        self.image = Some((module.id, file));
+    }
+
+    /// The file whose data pages may be taken from disk, and what its mappings show.
+    pub(crate) fn image(&self, maps: &Maps) -> Option<FileId> {
+        match &self.image {
+            Some((id, _)) => Some(*id),
+            None => self.exe_mapping(maps).map(Mapping::file_id),
+        }
+    }
+
+    /// The file that [`image`](LiveProcess::image) names.
+    pub(crate) fn image_file(&self) -> &File {
+        self.image.as_ref().map_or(&self.exe, |(_, file)| file)
     }
 
     /// Makes sure that it is still the process that was opened, running the same program in the same memory.
@@ -485,6 +491,6 @@ mod tests {
         assert!(age < Duration::from_secs(24 * 3600), "{age:?}");
         process.recheck().unwrap();
         assert_eq!(process.info().shares.pid, Some(true));
-        assert!(process.exe_anchor(&process.maps().unwrap()).is_some());
+        assert!(process.exe_mapping(&process.maps().unwrap()).is_some());
     }
 }

@@ -3,15 +3,21 @@
 //! code of the room.
 #![allow(unsafe_code)]
 
+use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
+use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal};
 use nix::unistd::{ForkResult, Pid};
+
+use crate::memory::Addr;
 
 /// `PTRACE_EVENT_STOP`: the stop made by `PTRACE_INTERRUPT`, or a group-stop of a seized thread.
 const EVENT_STOP: i32 = 128;
@@ -22,6 +28,32 @@ pub(crate) fn pidfd_open(pid: i32) -> Result<OwnedFd, Errno> {
     unsafe {
         let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid, 0))?;
         Ok(OwnedFd::from_raw_fd(fd as i32))
+    }
+}
+
+/// The first page of a file, mapped and never touched.
+pub(crate) struct MappedPage(NonNull<c_void>);
+
+/// A page of any size in use; the kernel rounds up.
+const PAGE: NonZeroUsize = NonZeroUsize::MIN;
+
+impl MappedPage {
+    pub(crate) fn new(file: &File) -> io::Result<MappedPage> {
+        // SAFETY: a new private mapping at an address of the kernel's choice; nobody reads or writes it.
+        let page = unsafe { mmap(None, PAGE, ProtFlags::PROT_NONE, MapFlags::MAP_PRIVATE, file, 0) };
+        page.map(MappedPage).map_err(io_error)
+    }
+
+    /// Where it is.
+    pub(crate) fn addr(&self) -> Addr {
+        Addr(self.0.as_ptr() as u64)
+    }
+}
+
+impl Drop for MappedPage {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours and nothing refers to it.
+        let _ = unsafe { munmap(self.0, PAGE.get()) };
     }
 }
 

@@ -28,13 +28,25 @@ pub enum Build {
     Stripped,
     /// Like [`Build::Pie`], without symbol table and DWARF.
     StrippedPie,
+    /// A C library, for a program that need not be Go.
+    CShared,
+    /// A plugin, for a Go program.
+    Plugin,
 }
 
 impl Build {
     /// The kinds the matrix is made of; the stripped ones are built on demand.
     pub const MATRIX: [Self; 3] = [Self::Exe, Self::Pie, Self::Cgo];
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Exe, Self::Pie, Self::Cgo, Self::Stripped, Self::StrippedPie];
+    pub const ALL: [Self; 7] = [
+        Self::Exe,
+        Self::Pie,
+        Self::Cgo,
+        Self::Stripped,
+        Self::StrippedPie,
+        Self::CShared,
+        Self::Plugin,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -43,11 +55,16 @@ impl Build {
             Self::Cgo => "cgo",
             Self::Stripped => "stripped",
             Self::StrippedPie => "stripped-pie",
+            Self::CShared => "c-shared",
+            Self::Plugin => "plugin",
         }
     }
 
     fn cgo_enabled(self) -> &'static str {
-        if self == Self::Cgo { "1" } else { "0" }
+        match self {
+            Self::Cgo | Self::CShared | Self::Plugin => "1",
+            _ => "0",
+        }
     }
 
     fn flags(self) -> &'static [&'static str] {
@@ -57,6 +74,8 @@ impl Build {
             Self::Cgo => &["-ldflags=-linkmode=external"],
             Self::Stripped => &["-ldflags=-s -w"],
             Self::StrippedPie => &["-buildmode=pie", "-ldflags=-s -w"],
+            Self::CShared => &["-buildmode=c-shared", "-tags=cshared"],
+            Self::Plugin => &["-buildmode=plugin"],
         }
     }
 }
@@ -175,6 +194,8 @@ fn key(name: &str, version: GoVersion, build: Build) -> Result<String> {
     let mut files = Vec::new();
     go_files(&root.join(name), &mut files)?;
     go_files(&root.join("internal"), &mut files)?;
+    // The other kinds are built without it (its build tag).
+    files.retain(|file| build == Build::CShared || file.file_name().is_none_or(|name| name != "library.go"));
     files.sort();
     let mut hash = Sha256::new();
     for file in files {

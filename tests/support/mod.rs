@@ -12,6 +12,7 @@ pub mod archive;
 pub mod cache;
 pub mod fetch;
 pub mod fixtures;
+pub mod host;
 pub mod process;
 pub mod recorder;
 #[cfg(test)]

@@ -2,8 +2,10 @@
 
 mod assemble;
 mod choose;
+mod debugfile;
 mod host;
 mod mappings;
+mod runtimes;
 mod scan;
 
 use super::exit::Outcome;
@@ -32,6 +34,8 @@ pub fn run(plan: AttachPlan) -> anyhow::Result<Outcome> {
             stop,
             byte_budget: byte_budget(),
         },
+        runtime: plan.runtime,
+        debug_file: plan.debug_file,
         with_args: plan.with_args,
     };
     volunteer_for_oom();

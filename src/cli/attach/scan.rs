@@ -1,11 +1,14 @@
 //! One scan of a live process, from its PID to the report: identify, locate, capture, decode, analyse.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::assemble::assemble;
 use super::choose::{agreed, choose};
+use super::debugfile;
 use super::host::HostSide;
+use super::runtimes::{Chosen, Runtimes};
 use crate::error::{Error, Result};
 use crate::goruntime::capture::Summary;
 use crate::goruntime::frames::FrameTable;
@@ -20,10 +23,14 @@ use crate::model::{self, AttachReport, Confidence, Layout, LayoutSource, Process
 use crate::target::{Capture, CaptureOptions, LiveProcess, StopKind};
 
 /// How to scan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ScanOptions {
     /// Whether and how long the target may be stopped.
     pub capture: CaptureOptions,
+    /// Which of the process's Go runtimes to read, from 0; the first unless told.
+    pub runtime: Option<u32>,
+    /// The file with the binary's debug information, when it was given.
+    pub debug_file: Option<PathBuf>,
     /// Whether to put the command line into the report.
     pub with_args: bool,
 }
@@ -80,23 +87,24 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     };
 
     steps.begin("opening the process");
-    let process = LiveProcess::open(pid)?;
-    let path = process.info().exe_path.clone();
+    let mut process = LiveProcess::open(pid)?;
     steps.end("open");
 
+    steps.begin("finding the Go runtime");
+    let chosen = Runtimes::of(&process, &process.maps()?).choose(&process, options.runtime)?;
+    steps.end("modules");
+
     steps.begin("reading the binary");
-    let exe = process
-        .exe()
-        .try_clone()
-        .map_err(|error| Error::io(format!("{}", path.display()), error))?;
-    let image = Image::open(exe, path.clone())?;
-    let maps = process.maps()?;
-    let anchor = process.exe_anchor(&maps).ok_or_else(|| Error::Unsupported {
-        what: format!("{} is not mapped in process {pid}", path.display()),
-        remedy: None,
-    })?;
-    let candidates = Runtime::locate(&image, anchor)?;
-    let runtime = choose(&process, &path.display().to_string(), candidates)?;
+    let Chosen { module, file, .. } = chosen;
+    let name = display(&module.path);
+    let copy = file.try_clone().map_err(|error| Error::io(name.clone(), error))?;
+    let mut image = Image::open(file, module.path.clone())?;
+    debugfile::complete(&mut image, options.debug_file.as_deref(), &process)?;
+    process.read_data_of(&module, copy);
+    let located = Runtime::locate(&image, module.anchor);
+    let located = located.map_err(|error| Chosen::refusal(chosen.unopened, error));
+    let runtime = located.and_then(|candidates| choose(&process, &name, candidates));
+    let runtime = runtime.map_err(|error| debugfile::explain(error, &image))?;
     steps.end("binary");
 
     steps.begin("copying the runtime's structures");
@@ -122,6 +130,13 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.end("symbols");
 
     let mut report = head(&process, &image, &runtime, &capture, options);
+    report.process.runtime = Some(chosen.instance);
+    report
+        .warnings
+        .extend(chosen.warnings.into_iter().map(|message| model::Warning {
+            section: "process".into(),
+            message,
+        }));
     host.fill(&mut report);
     let scanned = Scanned {
         runtime: runtime.clone(),
@@ -136,12 +151,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     let names = TypeNames::new(&capture.memory, &image, &runtime);
     let type_name = |span: &crate::goruntime::mspan::Span| names.as_ref().and_then(|names| names.name(span.large_type));
     assemble(&mut report, &scanned, &host, &type_name);
-    agreed(
-        &runtime,
-        &path.display().to_string(),
-        &scanned.snapshot,
-        &report.capture.checks,
-    )?;
+    agreed(&runtime, &name, &scanned.snapshot, &report.capture.checks)?;
     steps.end("analysis");
 
     report.capture.steps = steps.list;

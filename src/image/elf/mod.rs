@@ -109,6 +109,8 @@ pub struct Elf {
     pub gnu_build_id: Option<String>,
     /// Go's build id.
     pub go_build_id: Option<String>,
+    /// Whether there is a note of Go's linker.
+    pub has_go_note: bool,
     /// Whether there is a symbol table (`.symtab`).
     pub has_symbols: bool,
     /// What the dynamic loader reads (`PT_DYNAMIC`): offset in the file and size in bytes.
@@ -117,7 +119,9 @@ pub struct Elf {
     pub warnings: Vec<String>,
 }
 
-const MAX_NOTES: u64 = 1 << 20;
+const MAX_NOTES: u64 = 64 << 10;
+/// Most note segments and sections looked into.
+const MOST_NOTES: usize = 64;
 const PAGE: u64 = 4096;
 
 impl Elf {
@@ -178,6 +182,7 @@ impl Elf {
             link_base,
             gnu_build_id: None,
             go_build_id: None,
+            has_go_note: false,
             has_symbols,
             dynamic: headers
                 .iter()
@@ -185,8 +190,13 @@ impl Elf {
                 .map(|h| (h.offset, h.filesz)),
             warnings,
         };
-        for h in headers.iter().filter(|h| h.kind == elf::PT_NOTE) {
-            if let Ok(notes) = file.read(h.offset, h.filesz.min(MAX_NOTES)) {
+        let segments = headers.iter().filter(|h| h.kind == elf::PT_NOTE);
+        let segments = segments.map(|h| (h.offset, h.filesz));
+        // Go's own linker leaves its GNU build id outside of the segment.
+        let sections = parsed.sections.iter().filter(|s| s.kind == elf::SHT_NOTE);
+        let places: Vec<_> = segments.chain(sections.map(|s| (s.offset, s.size))).collect();
+        for (offset, size) in places.into_iter().take(MOST_NOTES) {
+            if let Ok(notes) = file.read(offset, size.min(MAX_NOTES)) {
                 parsed.take_notes(&notes);
             }
         }
@@ -227,6 +237,7 @@ impl Elf {
 
     fn take_notes(&mut self, data: &[u8]) {
         for (owner, kind, desc) in notes(data) {
+            self.has_go_note |= owner == b"Go\0\0";
             match (owner, kind) {
                 (b"GNU\0", elf::NT_GNU_BUILD_ID) => {
                     self.gnu_build_id = Some(desc.iter().map(|b| format!("{b:02x}")).collect());

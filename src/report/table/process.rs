@@ -43,6 +43,12 @@ pub fn render(page: &mut Page<'_>) {
             Tone::Warning,
         ));
     }
+    let alone = process.runtime.as_ref().filter(|runtime| runtime.count == 1);
+    if let Some(module) = alone.and_then(|runtime| runtime.module.as_deref())
+        && process.exe.as_deref().is_some_and(|exe| exe != module)
+    {
+        items.push(plain(format!("Go runtime in {module}")));
+    }
     page.labelled("process", &items);
     if page.is_verbose() {
         render_more(page);

@@ -36,7 +36,7 @@ pub fn render(page: &mut Page<'_>) {
             items.push(plain(format!("layout from {from}{release}")));
             match layout.confidence {
                 Confidence::High => {}
-                Confidence::Medium if layout.source == LayoutSource::Dwarf => {
+                Confidence::Medium if layout.source != LayoutSource::Embedded => {
                     items.push(("of a release not verified".to_owned(), Tone::Warning));
                 }
                 Confidence::Medium => items.push(("of a neighbouring patch release".to_owned(), Tone::Warning)),

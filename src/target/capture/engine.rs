@@ -264,7 +264,7 @@ impl<'a> Engine<'a> {
             .take_while(|range| range.start < run.end(shift))
         {
             let offset = match range.pages {
-                Pages::OrExecutable(offset) => Some(offset),
+                Pages::OrImage(offset) => Some(offset),
                 Pages::OrZero => None,
                 Pages::Present | Pages::OwnOnly => continue,
             };
@@ -275,7 +275,7 @@ impl<'a> Engine<'a> {
                 let at = page << shift;
                 let buffer = self.store.region_mut().data_mut().get_mut(at..at + (1 << shift));
                 let filled = buffer.is_some_and(|buffer| match offset {
-                    Some(offset) => self.reader.read_executable(offset + (address - range.start), buffer),
+                    Some(offset) => self.reader.read_image(offset + (address - range.start), buffer),
                     None => {
                         buffer.fill(0);
                         true

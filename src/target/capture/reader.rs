@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 
 use crate::memory::Range;
 use crate::target::maps::{Backing, Mapping, Maps};
+use crate::target::modules::FileId;
 use crate::target::pages::{PageMap, PageRun};
 use crate::target::process::LiveProcess;
 
@@ -34,8 +35,8 @@ pub(crate) enum Pages {
     OrZero,
     /// Only those the process has of its own: relocated read-only data. The rest is in the file.
     OwnOnly,
-    /// Every present one; an absent one is what the executable holds at this offset (of `start`).
-    OrExecutable(u64),
+    /// Every present one; an absent one is what the image's file holds at this offset (of `start`).
+    OrImage(u64),
 }
 
 /// Why a read ended short.
@@ -61,8 +62,8 @@ pub(crate) trait RangeReader {
     /// before the first page that cannot be read; that page being the very first is `ReadError::Fault`.
     fn read(&mut self, from: &[Range], into: &mut [IoSliceMut<'_>]) -> Result<usize, ReadError>;
 
-    /// Fills `page` from the executable at `offset`, zeroes behind its end. False when it cannot.
-    fn read_executable(&mut self, offset: u64, page: &mut [u8]) -> bool;
+    /// Fills `page` from the image's file at `offset`, zeroes behind its end. False when it cannot.
+    fn read_image(&mut self, offset: u64, page: &mut [u8]) -> bool;
 }
 
 /// Reads a live process.
@@ -79,7 +80,7 @@ impl<'a> ProcessReader<'a> {
 }
 
 /// What of these mappings may be read without making the target larger or waiting for a device.
-pub(crate) fn readable(maps: &Maps, exe: Option<((u32, u32), u64)>) -> Vec<Readable> {
+pub(crate) fn readable(maps: &Maps, image: Option<FileId>) -> Vec<Readable> {
     let kind = |mapping: &Mapping| {
         if !mapping.read || !mapping.private {
             return None;
@@ -94,7 +95,7 @@ pub(crate) fn readable(maps: &Maps, exe: Option<((u32, u32), u64)>) -> Vec<Reada
             return None;
         }
         match mapping.write {
-            true if exe == Some((mapping.device, mapping.inode)) => Some(Pages::OrExecutable(mapping.offset)),
+            true if image == Some(mapping.file_id()) => Some(Pages::OrImage(mapping.offset)),
             true => Some(Pages::Present),
             false if !mapping.execute => Some(Pages::OwnOnly),
             false => None,
@@ -113,8 +114,7 @@ pub(crate) fn readable(maps: &Maps, exe: Option<((u32, u32), u64)>) -> Vec<Reada
 impl RangeReader for ProcessReader<'_> {
     fn readable(&mut self) -> Result<Vec<Readable>, ReadError> {
         let maps = self.process.maps().map_err(|_| ReadError::Gone)?;
-        let exe = self.process.exe_anchor(&maps).and_then(|(addr, _)| maps.at(addr));
-        Ok(readable(&maps, exe.map(|mapping| (mapping.device, mapping.inode))))
+        Ok(readable(&maps, self.process.image(&maps)))
     }
 
     fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
@@ -146,8 +146,8 @@ impl RangeReader for ProcessReader<'_> {
         }
     }
 
-    fn read_executable(&mut self, offset: u64, page: &mut [u8]) -> bool {
-        read_to_end_of_file(self.process.exe(), offset, page).is_ok()
+    fn read_image(&mut self, offset: u64, page: &mut [u8]) -> bool {
+        read_to_end_of_file(self.process.image_file(), offset, page).is_ok()
     }
 }
 

@@ -94,7 +94,7 @@ impl RangeReader for Synthetic {
         Ok(done)
     }
 
-    fn read_executable(&mut self, offset: u64, page: &mut [u8]) -> bool {
+    fn read_image(&mut self, offset: u64, page: &mut [u8]) -> bool {
         page.fill(offset as u8 / 16 + 100);
         true
     }
@@ -216,7 +216,7 @@ fn only_own_pages_of_read_only_data_and_the_file_behind_absent_data() {
     target.readable.push(Readable {
         start: 0x104000,
         end: 0x106000,
-        pages: Pages::OrExecutable(0x10),
+        pages: Pages::OrImage(0x10),
     });
     target.of_file = vec![0x101000];
     target.pages.insert(0x104000, 9);
