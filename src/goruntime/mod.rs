@@ -18,6 +18,7 @@ pub mod mspan;
 pub mod pagealloc;
 pub mod probe;
 pub mod processors;
+pub mod size;
 pub mod snapshot;
 pub mod stacks;
 pub mod variants;

@@ -5,19 +5,24 @@
 
 pub mod capture;
 pub mod cgroup;
+pub mod container;
 pub mod host;
 pub mod maps;
 mod pages;
-mod permissions;
+pub mod permissions;
 mod procdir;
 mod process;
 pub mod residency;
 mod sys;
+mod threads;
 
-pub use capture::{Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, Stop, StopKind};
+pub use capture::{
+    Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, PauseLoad, Stop, StopKind,
+};
 pub use cgroup::{CgroupFacts, CgroupVersion};
 pub use host::{HostFacts, ThpSettings, volunteer_for_oom};
 pub use maps::{Backing, Mapping, Maps};
 pub use permissions::Access;
 pub use process::{LiveProcess, ProcessInfo, SharedNamespaces};
 pub use residency::{Residency, ResidencyGrade, RssFacts};
+pub use threads::ThreadFacts;

@@ -17,8 +17,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 
 use super::maps::{Backing, Maps};
+use super::pages::{Method, PageMap};
 use super::permissions::{self, Access};
-use super::procdir::{ProcDir, Stat, status_field};
+use super::procdir::{ProcDir, Stat, kb_field, status_field};
 use super::sys;
 use crate::error::{Error, Result};
 use crate::memory::Addr;
@@ -83,6 +84,11 @@ pub struct LiveProcess {
 }
 
 impl LiveProcess {
+    /// Makes sure that `/proc` can be trusted: that a number means the same process there and to every system call.
+    pub fn check_proc() -> Result<()> {
+        own_proc()
+    }
+
     /// Opens process `pid` and pins its identity. Needs the right to read its `/proc` entry, not yet the right to
     /// read its memory.
     pub fn open(pid: i32) -> Result<LiveProcess> {
@@ -185,16 +191,7 @@ impl LiveProcess {
     /// Opens a regular file below the process's root directory, never leaving it: symbolic links, absolute ones too,
     /// are resolved inside.
     pub fn open_in_root(&self, path: &Path) -> io::Result<File> {
-        let root = self.proc.directory("root")?;
-        let how = OpenHow::new()
-            .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
-            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
-        let relative = path.strip_prefix("/").unwrap_or(path);
-        let file = openat2(&root, relative, how).map(File::from).map_err(sys::io_error)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        Ok(file)
+        open_below(&self.proc.directory("root")?, path)
     }
 
     /// Its mappings now.
@@ -272,6 +269,23 @@ impl LiveProcess {
         }
     }
 
+    /// Bytes of it in memory, by the kernel's own quick count; `None` where that may not be read.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        kb_field(&self.proc.text("status").ok()?, "VmRSS")
+    }
+
+    /// Bytes of it that are swapped out, by the kernel's own quick count; `None` where that may not be read.
+    pub fn swapped_bytes(&self) -> Option<u64> {
+        kb_field(&self.proc.text("status").ok()?, "VmSwap")
+    }
+
+    /// Whether its pages can be looked up with `PAGEMAP_SCAN` (else page by page); `None` where its page map may not
+    /// be opened.
+    pub fn scans_pages(&self) -> Option<bool> {
+        let pages = PageMap::new(self.proc.file("pagemap").ok()?);
+        Some(pages.method() == Method::Scan)
+    }
+
     /// Its `/proc` directory.
     pub(crate) fn proc(&self) -> &ProcDir {
         &self.proc
@@ -292,6 +306,19 @@ impl LiveProcess {
     pub(crate) fn refused(&self, access: Access, error: &io::Error) -> Error {
         access_error(self.pid(), access, error)
     }
+}
+
+/// Opens a regular file below a root directory, never leaving it.
+pub(crate) fn open_below(root: &OwnedFd, path: &Path) -> io::Result<File> {
+    let how = OpenHow::new()
+        .flags(OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)
+        .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    let file = openat2(root, relative, how).map(File::from).map_err(sys::io_error)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    Ok(file)
 }
 
 impl SharedNamespaces {
