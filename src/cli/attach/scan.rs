@@ -299,7 +299,7 @@ fn arguments(process: &LiveProcess) -> Option<Vec<String>> {
     Some(words.iter().map(|word| word.to_string_lossy().into_owned()).collect())
 }
 
-fn tool() -> Tool {
+pub fn tool() -> Tool {
     use nix::sys::resource::{UsageWho, getrusage};
     let peak = getrusage(UsageWho::RUSAGE_SELF)
         .ok()
