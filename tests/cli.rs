@@ -28,6 +28,16 @@ fn schema_prints_the_committed_schema() {
 }
 
 #[test]
+fn each_command_has_its_schema() {
+    let doctor = gomemscan(&["schema", "doctor"]);
+    assert_eq!(
+        text(&doctor.stdout),
+        include_str!("../src/report/schema/doctor.schema.json")
+    );
+    assert_eq!(gomemscan(&["schema", "attach"]).stdout, gomemscan(&["schema"]).stdout);
+}
+
+#[test]
 fn wrong_usage_is_2_on_standard_error_only() {
     for arguments in [
         &[][..],
@@ -40,6 +50,12 @@ fn wrong_usage_is_2_on_standard_error_only() {
         &["attach", "1", "--no-pause", "--max-pause", "1s"],
         &["attach", "1", "--max-pause", "20"],
         &["attach", "1", "-o", "-"],
+        &["doctor"],
+        &["doctor", "0"],
+        &["doctor", "1", "-p", "1"],
+        &["doctor", "1", "--no-pause", "--max-pause", "1s"],
+        &["doctor", "1", "-o", "x"],
+        &["schema", "frobnicate"],
         &["frobnicate"],
         &["1234"],
     ] {
@@ -53,7 +69,13 @@ fn wrong_usage_is_2_on_standard_error_only() {
 
 #[test]
 fn help_and_version_are_not_errors_and_help_names_the_exit_codes() {
-    for arguments in [&["--help"][..], &["-h"], &["attach", "--help"], &["attach", "-h"]] {
+    for arguments in [
+        &["--help"][..],
+        &["-h"],
+        &["attach", "--help"],
+        &["attach", "-h"],
+        &["doctor", "--help"],
+    ] {
         let output = gomemscan(arguments);
         assert_eq!(output.status.code(), Some(0));
         let help = text(&output.stdout);

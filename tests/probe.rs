@@ -28,9 +28,10 @@ fn probe(process: &LiveProcess, runtime: &Rc<Runtime>) -> Vec<Mismatch> {
 }
 
 fn located(process: &LiveProcess) -> Runtime {
-    let image = Image::open(process.exe().try_clone().unwrap(), PathBuf::from("fixture")).unwrap();
-    let anchor = process.exe_anchor(&process.maps().unwrap()).unwrap();
-    Runtime::locate(&image, anchor).unwrap().remove(0)
+    let modules = process.modules(&process.maps().unwrap());
+    let module = modules.into_iter().find(|module| module.is_executable).unwrap();
+    let image = Image::open(process.open_module(&module).unwrap(), PathBuf::from("fixture")).unwrap();
+    Runtime::locate(&image, module.anchor).unwrap().remove(0)
 }
 
 /// What is exchanged for another address, and by which name the probe must call it.

@@ -2,6 +2,7 @@
 //! the report is computed here once.
 
 mod checks;
+mod doctor;
 mod findings;
 mod gc;
 mod goroutines;
@@ -13,6 +14,7 @@ mod occupancy;
 mod processors;
 
 pub use checks::{check, checks};
+pub use doctor::{forecast, pause_check, suggested_max};
 pub use findings::{FindingFacts, findings, verdict};
 pub use gc::{Clock, gc};
 pub use goroutines::{free_goroutines, goroutines};

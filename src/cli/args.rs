@@ -37,6 +37,17 @@ Examples:
 
 ";
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  gomemscan doctor 21734                          will a scan work, and how long will the pause be?
+  gomemscan doctor 21734 --max-pause 5ms          will it within five milliseconds?
+  gomemscan doctor 21734 --json | jq .checks      every check, for scripts
+  gomemscan doctor 21734 >/dev/null && gomemscan attach 21734
+
+It ends with the exit code that `attach` with the same options would end with.
+
+";
+
 /// Where the memory of a live Go process is, and why it stays there.
 #[derive(Parser, Debug)]
 #[command(name = "gomemscan", version, max_term_width = 100, after_help = EXIT_CODES)]
@@ -53,8 +64,15 @@ pub enum Command {
     /// Scan a running Go process from outside: stop it for some milliseconds, copy, let it go, report
     #[command(after_help = format!("{ATTACH_EXAMPLES}{EXIT_CODES}"))]
     Attach(AttachArgs),
-    /// Print the JSON Schema of `attach --json`
-    Schema,
+    /// Say whether a scan of a process will work, without stopping it, and what is missing otherwise
+    #[command(after_help = format!("{DOCTOR_EXAMPLES}{EXIT_CODES}"))]
+    Doctor(DoctorArgs),
+    /// Print the JSON Schema of a command's `--json`
+    Schema {
+        /// Whose schema
+        #[arg(value_enum, value_name = "COMMAND", default_value_t = SchemaOf::Attach)]
+        of: SchemaOf,
+    },
 }
 
 /// Arguments of `attach`.
@@ -82,10 +100,48 @@ pub struct AttachArgs {
     pub display: DisplayArgs,
 }
 
-/// How the target is read.
+/// Arguments of `doctor`.
+#[derive(Args, Debug)]
+pub struct DoctorArgs {
+    /// Process to look at
+    #[arg(value_name = "PID", value_parser = parse_pid, allow_negative_numbers = true)]
+    #[arg(required_unless_present = "pid_option", conflicts_with = "pid_option")]
+    pub pid: Option<u32>,
+
+    /// Process to look at, as an option
+    #[arg(short = 'p', long = "pid", value_name = "PID", value_parser = parse_pid, allow_negative_numbers = true)]
+    pub pid_option: Option<u32>,
+
+    /// The pause to judge by.
+    #[command(flatten)]
+    pub pause: PauseArgs,
+
+    /// JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    /// Columns of the table [default: the terminal's, else 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(20..))]
+    pub width: Option<u16>,
+
+    /// Colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ColorWhen::Auto)]
+    pub color: ColorWhen,
+}
+
+/// Commands whose JSON has a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// `attach --json`
+    Attach,
+    /// `doctor --json`
+    Doctor,
+}
+
+/// Whether and how long the target is stopped.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Reading")]
-pub struct ReadingArgs {
+pub struct PauseArgs {
     /// Do not stop the target: figures may not fit together
     #[arg(long, conflicts_with = "max_pause")]
     pub no_pause: bool,
@@ -93,6 +149,15 @@ pub struct ReadingArgs {
     /// Longest time the target may stand still, at most 1m [default: 500ms]
     #[arg(long, value_name = "DURATION", value_parser = parse_pause)]
     pub max_pause: Option<Duration>,
+}
+
+/// How the target is read.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Reading")]
+pub struct ReadingArgs {
+    /// Whether and how long it is stopped.
+    #[command(flatten)]
+    pub pause: PauseArgs,
 
     /// Which Go runtime, when the process has several (c-shared libraries), counted from 0
     #[arg(long, value_name = "N")]

@@ -38,6 +38,8 @@ pub enum Outcome {
     ConditionHolds,
     /// Something could not be read; the report names it.
     Partial,
+    /// What a scan would end with.
+    Foreseen(u8),
 }
 
 impl Outcome {
@@ -55,6 +57,7 @@ impl Outcome {
             Outcome::Done => DONE,
             Outcome::ConditionHolds => CONDITION_HOLDS,
             Outcome::Partial => PARTIAL,
+            Outcome::Foreseen(code) => code,
         }
     }
 }
@@ -92,13 +95,18 @@ fn code_of(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| cause.is::<UsageError>()) {
         return USAGE;
     }
-    match typed(error).map(Error::category) {
-        Some(Category::Usage) => USAGE,
-        Some(Category::NoTarget) => NO_TARGET,
-        Some(Category::NotPermitted) => NOT_PERMITTED,
-        Some(Category::Unsupported) => UNSUPPORTED,
-        Some(Category::TargetGone) => TARGET_GONE,
-        Some(Category::Io) | None => IO,
+    typed(error).map_or(IO, |error| code_of_category(error.category()))
+}
+
+/// The exit code of a failure of this kind.
+pub fn code_of_category(category: Category) -> u8 {
+    match category {
+        Category::Usage => USAGE,
+        Category::NoTarget => NO_TARGET,
+        Category::NotPermitted => NOT_PERMITTED,
+        Category::Unsupported => UNSUPPORTED,
+        Category::TargetGone => TARGET_GONE,
+        Category::Io => IO,
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod attach;
+pub mod doctor;
 pub mod exit;
 pub mod output;
 pub mod plan;
@@ -33,7 +34,8 @@ where
 fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
     match cli.command {
         Command::Attach(args) => attach::run(plan::AttachPlan::new(args, &terminal::Terminal::of_stdout())?),
-        Command::Schema => schema::run(),
+        Command::Doctor(args) => doctor::run(plan::DoctorPlan::new(args, &terminal::Terminal::of_stdout())?),
+        Command::Schema { of } => schema::run(of),
     }
 }
 

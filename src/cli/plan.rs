@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{AttachArgs, ColorWhen, DEFAULT_MAX_PAUSE, Format, OutputArgs};
+use super::args::{AttachArgs, ColorWhen, DEFAULT_MAX_PAUSE, DoctorArgs, Format, OutputArgs, PauseArgs};
 use super::exit::UsageError;
 use super::terminal::Terminal;
 use crate::report::sections::Selection;
@@ -52,6 +52,58 @@ pub struct OutputPlan {
     pub file_width: usize,
 }
 
+/// What `doctor` is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoctorPlan {
+    /// The process, in the tool's PID namespace.
+    pub pid: u32,
+    /// Whether and how long a scan may stop it.
+    pub pause: Pause,
+    /// Whether to write JSON.
+    pub json: bool,
+    /// How the table is drawn.
+    pub table: TableOptions,
+}
+
+impl Pause {
+    fn of(args: &PauseArgs) -> Pause {
+        match (args.no_pause, args.max_pause) {
+            (true, _) => Pause::Never,
+            (false, longest) => Pause::AtMost(longest.unwrap_or(DEFAULT_MAX_PAUSE)),
+        }
+    }
+}
+
+impl DoctorPlan {
+    /// The plan of these arguments for this terminal.
+    pub fn new(args: DoctorArgs, terminal: &Terminal) -> Result<DoctorPlan, UsageError> {
+        let pid = args
+            .pid
+            .or(args.pid_option)
+            .ok_or_else(|| UsageError::new("which process? Give its PID."))?;
+        Ok(DoctorPlan {
+            pid,
+            pause: Pause::of(&args.pause),
+            json: args.json,
+            table: drawn(args.width, args.color, terminal),
+        })
+    }
+}
+
+/// How a table is drawn on standard output.
+fn drawn(width: Option<u16>, color: ColorWhen, terminal: &Terminal) -> TableOptions {
+    TableOptions {
+        width: width.map(usize::from).or(terminal.width).unwrap_or(DEFAULT_WIDTH),
+        color: match color {
+            ColorWhen::Auto => terminal.color,
+            ColorWhen::Always => true,
+            ColorWhen::Never => false,
+        },
+        ascii: !terminal.utf8,
+        ..TableOptions::default()
+    }
+}
+
 impl AttachPlan {
     /// The plan of these arguments for this terminal.
     pub fn new(args: AttachArgs, terminal: &Terminal) -> Result<AttachPlan, UsageError> {
@@ -59,23 +111,9 @@ impl AttachPlan {
             .pid
             .or(args.pid_option)
             .ok_or_else(|| UsageError::new("which process? Give its PID."))?;
-        let pause = match (args.reading.no_pause, args.reading.max_pause) {
-            (true, _) => Pause::Never,
-            (false, longest) => Pause::AtMost(longest.unwrap_or(DEFAULT_MAX_PAUSE)),
-        };
+        let pause = Pause::of(&args.reading.pause);
         let display = args.display;
         let table = TableOptions {
-            width: display
-                .width
-                .map(usize::from)
-                .or(terminal.width)
-                .unwrap_or(DEFAULT_WIDTH),
-            color: match display.color {
-                ColorWhen::Auto => terminal.color,
-                ColorWhen::Always => true,
-                ColorWhen::Never => false,
-            },
-            ascii: !terminal.utf8,
             top: usize::try_from(display.top).unwrap_or(usize::MAX),
             sections: Selection::of(&display.section),
             verbosity: match (display.quiet, display.verbose) {
@@ -83,6 +121,7 @@ impl AttachPlan {
                 (_, true) => Verbosity::Verbose,
                 _ => Verbosity::Normal,
             },
+            ..drawn(display.width, display.color, terminal)
         };
         let mut output = output_plan(args.output, table)?;
         output.color_file = display.color == ColorWhen::Always;

@@ -1,11 +1,15 @@
-//! `gomemscan schema`: the JSON Schema of `attach --json`.
+//! `gomemscan schema`: the JSON Schema of what `--json` prints.
 
+use super::args::SchemaOf;
 use super::exit::Outcome;
 use super::output;
-use crate::report::schema::ATTACH_SCHEMA;
+use crate::report::schema::{ATTACH_SCHEMA, DOCTOR_SCHEMA};
 
 /// Prints the schema.
-pub fn run() -> anyhow::Result<Outcome> {
-    output::print(ATTACH_SCHEMA)?;
+pub fn run(of: SchemaOf) -> anyhow::Result<Outcome> {
+    output::print(match of {
+        SchemaOf::Attach => ATTACH_SCHEMA,
+        SchemaOf::Doctor => DOCTOR_SCHEMA,
+    })?;
     Ok(Outcome::Done)
 }

@@ -5,6 +5,7 @@
 
 mod capture;
 mod cgroup;
+mod doctor;
 mod findings;
 mod gc;
 mod goroutines;
@@ -23,6 +24,9 @@ use serde::{Deserialize, Serialize};
 
 pub use capture::{Capture, Check, Confidence, Layout, LayoutSource, Source, Step, Stop, Symbols};
 pub use cgroup::Cgroup;
+pub use doctor::{
+    CheckStatus, Container, DoctorCheck, DoctorReport, ExpectedPause, Forecast, Kubernetes, PauseBasis, Remedy, cause,
+};
 pub use findings::{Advice, Finding, Severity, Verdict, When};
 pub use gc::{Gc, GcPhase, PauseSummary, Scavenger};
 pub use goroutines::{AgeHistogram, ByCreator, ByWaitReason, FreeGoroutines, GoroutineGroup, Goroutines};

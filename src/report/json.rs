@@ -21,6 +21,13 @@ pub fn render(report: &AttachReport, selection: &Selection) -> serde_json::Resul
     Ok(text)
 }
 
+/// A whole document.
+pub fn document(report: &impl serde::Serialize) -> serde_json::Result<String> {
+    let mut text = serde_json::to_string_pretty(report)?;
+    text.push('\n');
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sample;

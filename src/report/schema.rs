@@ -5,17 +5,32 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::sections;
-use crate::model::AttachReport;
+use crate::model::{AttachReport, DoctorReport};
 
 /// The committed schema of `attach --json`, as `gomemscan schema` prints it.
 pub const ATTACH_SCHEMA: &str = include_str!("schema/attach.schema.json");
 
+/// The committed schema of `doctor --json`.
+pub const DOCTOR_SCHEMA: &str = include_str!("schema/doctor.schema.json");
+
 /// The schema of `attach --json` as the model defines it now.
 pub fn attach() -> Value {
-    let settings = SchemaSettings::draft2020_12().for_serialize();
-    let mut schema = settings.into_generator().into_root_schema_for::<AttachReport>();
+    let mut schema = settings().into_generator().into_root_schema_for::<AttachReport>();
     // `--section` leaves sections out, so only the head is always there.
     schema.insert("required".to_owned(), sections::HEAD_KEYS.iter().copied().collect());
+    ordered(schema)
+}
+
+/// The schema of `doctor --json` as the model defines it now.
+pub fn doctor() -> Value {
+    ordered(settings().into_generator().into_root_schema_for::<DoctorReport>())
+}
+
+fn settings() -> SchemaSettings {
+    SchemaSettings::draft2020_12().for_serialize()
+}
+
+fn ordered(schema: schemars::Schema) -> Value {
     let Value::Object(schema) = schema.to_value() else {
         return Value::Null;
     };
@@ -35,7 +50,7 @@ mod tests {
     use super::*;
 
     /// The schema as our own output must meet it: no unknown field, no section missing.
-    fn strict() -> Value {
+    fn strict(mut schema: Value) -> Value {
         fn close(value: &mut Value) {
             match value {
                 Value::Object(object) => {
@@ -48,7 +63,6 @@ mod tests {
                 _ => {}
             }
         }
-        let mut schema = attach();
         close(&mut schema);
         let keys: Vec<Value> = schema["properties"]
             .as_object()
@@ -61,22 +75,24 @@ mod tests {
     }
 
     #[test]
-    fn the_committed_schema_is_the_models() {
-        let generated = format!("{:#}\n", attach());
-        if std::env::var_os("UPDATE_SCHEMA").is_some() {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/report/schema/attach.schema.json");
-            std::fs::write(path, &generated).unwrap();
-            return;
+    fn the_committed_schemas_are_the_models() {
+        for (name, schema, committed) in [("attach", attach(), ATTACH_SCHEMA), ("doctor", doctor(), DOCTOR_SCHEMA)] {
+            let generated = format!("{schema:#}\n");
+            let file = format!("src/report/schema/{name}.schema.json");
+            if std::env::var_os("UPDATE_SCHEMA").is_some() {
+                std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(file), &generated).unwrap();
+                continue;
+            }
+            assert!(
+                generated == committed,
+                "{file} is stale: run UPDATE_SCHEMA=1 cargo test --lib report::schema"
+            );
         }
-        assert!(
-            generated == ATTACH_SCHEMA,
-            "src/report/schema/attach.schema.json is stale: run UPDATE_SCHEMA=1 cargo test --lib report::schema"
-        );
     }
 
     #[test]
     fn every_sample_meets_the_strict_schema() {
-        let validator = jsonschema::validator_for(&strict()).unwrap();
+        let validator = jsonschema::validator_for(&strict(attach())).unwrap();
         for (name, report) in sample::all() {
             let document: Value =
                 serde_json::from_str(&json::render(&report, &Selection::everything()).unwrap()).unwrap();
@@ -89,8 +105,17 @@ mod tests {
     }
 
     #[test]
+    fn every_doctor_meets_the_strict_schema() {
+        let validator = jsonschema::validator_for(&strict(doctor())).unwrap();
+        for report in [sample::doctor_works(), sample::doctor_refused()] {
+            let document: Value = serde_json::from_str(&json::document(&report).unwrap()).unwrap();
+            assert!(validator.is_valid(&document), "{document:#}");
+        }
+    }
+
+    #[test]
     fn the_strict_schema_refuses_a_field_nobody_declared() {
-        let validator = jsonschema::validator_for(&strict()).unwrap();
+        let validator = jsonschema::validator_for(&strict(attach())).unwrap();
         let mut document = serde_json::to_value(sample::small_healthy()).unwrap();
         document["idle"]["surprise_bytes"] = 1.into();
         assert!(!validator.is_valid(&document));
@@ -114,11 +139,12 @@ mod tests {
                 }
             }
         }
-        let schema = attach();
         let mut missing = Vec::new();
-        undescribed(&schema, "attach", &mut missing);
-        for (name, definition) in schema["$defs"].as_object().unwrap() {
-            undescribed(definition, name, &mut missing);
+        for (name, schema) in [("attach", attach()), ("doctor", doctor())] {
+            undescribed(&schema, name, &mut missing);
+            for (name, definition) in schema["$defs"].as_object().unwrap() {
+                undescribed(definition, name, &mut missing);
+            }
         }
         assert!(missing.is_empty(), "{missing:?}");
     }

@@ -83,6 +83,12 @@ impl ThpSettings {
     }
 }
 
+/// Processes that run or want to, on the average of the last minute; `None` without `/proc/loadavg`.
+pub fn load_average() -> Option<f64> {
+    let text = fs::read_to_string("/proc/loadavg").ok()?;
+    text.split_ascii_whitespace().next()?.parse().ok()
+}
+
 impl LiveProcess {
     /// What to add to the tool's CLOCK_MONOTONIC to get the target's, in nanoseconds; not 0 only across time
     /// namespaces (containers restored from a checkpoint).

@@ -5,18 +5,22 @@
 
 pub mod capture;
 pub mod cgroup;
+pub mod container;
 pub mod host;
 pub mod maps;
 mod modules;
 mod pages;
-mod permissions;
+pub mod permissions;
 mod procdir;
 mod process;
 pub mod residency;
 mod roots;
 mod sys;
+mod threads;
 
-pub use capture::{Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, Stop, StopKind};
+pub use capture::{
+    Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, PauseLoad, Stop, StopKind,
+};
 pub use cgroup::{CgroupFacts, CgroupVersion};
 pub use host::{HostFacts, ThpSettings, volunteer_for_oom};
 pub use maps::{Backing, Mapping, Maps};
@@ -25,3 +29,4 @@ pub use permissions::Access;
 pub use process::{LiveProcess, ProcessInfo, SharedNamespaces};
 pub use residency::{Residency, ResidencyGrade, RssFacts};
 pub use roots::open_on_host;
+pub use threads::ThreadFacts;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 
 use nix::fcntl::{OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode, fstatat};
@@ -23,9 +24,13 @@ pub(crate) struct ProcDir {
 impl ProcDir {
     /// Opens `/proc/PID`.
     pub(crate) fn open(pid: i32) -> io::Result<ProcDir> {
-        let path = format!("/proc/{pid}");
+        ProcDir::open_below(Path::new("/proc"), pid)
+    }
+
+    /// Opens the directory of `pid` below `proc`, which is `/proc` but for tests.
+    pub(crate) fn open_below(proc: &Path, pid: i32) -> io::Result<ProcDir> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let fd = nix::fcntl::open(path.as_str(), flags, Mode::empty()).map_err(io_error)?;
+        let fd = nix::fcntl::open(&proc.join(pid.to_string()), flags, Mode::empty()).map_err(io_error)?;
         Ok(ProcDir { fd })
     }
 

@@ -17,8 +17,9 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::maps::{Backing, Mapping, Maps};
 use super::modules::{FileId, Module};
+use super::pages::{Method, PageMap};
 use super::permissions::{self, Access};
-use super::procdir::{ProcDir, Stat, status_field};
+use super::procdir::{ProcDir, Stat, kb_field, status_field};
 use super::sys;
 use crate::error::{Error, Result};
 
@@ -84,6 +85,11 @@ pub struct LiveProcess {
 }
 
 impl LiveProcess {
+    /// Makes sure that `/proc` can be trusted: that a number means the same process there and to every system call.
+    pub fn check_proc() -> Result<()> {
+        own_proc()
+    }
+
     /// Opens process `pid` and pins its identity. Needs the right to read its `/proc` entry, not yet the right to
     /// read its memory.
     pub fn open(pid: i32) -> Result<LiveProcess> {
@@ -276,6 +282,23 @@ impl LiveProcess {
                 Err(error) => Err(self.refused(Access::Memory, &error)),
             },
         }
+    }
+
+    /// Bytes of it in memory, by the kernel's own quick count; `None` where that may not be read.
+    pub fn resident_bytes(&self) -> Option<u64> {
+        kb_field(&self.proc.text("status").ok()?, "VmRSS")
+    }
+
+    /// Bytes of it that are swapped out, by the kernel's own quick count; `None` where that may not be read.
+    pub fn swapped_bytes(&self) -> Option<u64> {
+        kb_field(&self.proc.text("status").ok()?, "VmSwap")
+    }
+
+    /// Whether its pages can be looked up with `PAGEMAP_SCAN` (else page by page); `None` where its page map may not
+    /// be opened.
+    pub fn scans_pages(&self) -> Option<bool> {
+        let pages = PageMap::new(self.proc.file("pagemap").ok()?);
+        Some(pages.method() == Method::Scan)
     }
 
     /// Its `/proc` directory.

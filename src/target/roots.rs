@@ -26,7 +26,8 @@ pub fn open_on_host(path: &Path) -> io::Result<File> {
     open_below(&root, path)
 }
 
-fn open_below(root: &OwnedFd, path: &Path) -> io::Result<File> {
+/// Opens a regular file below a root directory, never leaving it.
+pub(crate) fn open_below(root: &OwnedFd, path: &Path) -> io::Result<File> {
     let how = OpenHow::new()
         .flags(OFlag::O_PATH | OFlag::O_CLOEXEC)
         .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);

@@ -63,20 +63,7 @@ impl HostSide {
 
     /// Fills the sections about the machine and the cgroup.
     pub fn fill(&self, report: &mut AttachReport) {
-        let thp = &self.host.thp;
-        report.host = Host {
-            name: Some(self.host.hostname.clone()),
-            boot_id: self.host.boot_id.clone(),
-            kernel: Some(self.host.kernel.clone()),
-            page_bytes: Some(self.host.page_bytes),
-            cpus: Some(self.host.cpus as u64),
-            thp: Some(Thp {
-                enabled: thp.enabled.clone(),
-                defrag: thp.defrag.clone(),
-                use_zero_page: thp.use_zero_page,
-                khugepaged_defrag: thp.khugepaged_defrag,
-            }),
-        };
+        report.host = machine(&self.host);
         report.process.cgroup_path = self.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
         report.cgroup = self.cgroup.as_ref().map(|cgroup| Cgroup {
             version: match cgroup.version {
@@ -129,5 +116,23 @@ impl HostSide {
             section: "ledger".into(),
             message: message.into(),
         });
+    }
+}
+
+/// The machine as a report shows it.
+pub fn machine(host: &HostFacts) -> Host {
+    let thp = &host.thp;
+    Host {
+        name: Some(host.hostname.clone()),
+        boot_id: host.boot_id.clone(),
+        kernel: Some(host.kernel.clone()),
+        page_bytes: Some(host.page_bytes),
+        cpus: Some(host.cpus as u64),
+        thp: Some(Thp {
+            enabled: thp.enabled.clone(),
+            defrag: thp.defrag.clone(),
+            use_zero_page: thp.use_zero_page,
+            khugepaged_defrag: thp.khugepaged_defrag,
+        }),
     }
 }

@@ -3,10 +3,11 @@
 mod assemble;
 mod choose;
 mod debugfile;
-mod host;
+pub(super) mod find;
+pub(super) mod host;
 mod mappings;
 mod runtimes;
-mod scan;
+pub(super) mod scan;
 
 use super::exit::Outcome;
 use super::output::Output;
@@ -49,7 +50,7 @@ pub fn run(plan: AttachPlan) -> anyhow::Result<Outcome> {
 
 /// Bytes to copy at most: what the machine and the tool's own cgroup can spare, half of it left alone. The tool may
 /// share the target's cgroup, and must not be what pushes it over its limit.
-fn byte_budget() -> u64 {
+pub(super) fn byte_budget() -> u64 {
     let spare = [
         HostFacts::collect().memory_available_bytes,
         CgroupFacts::of_self().and_then(|own| own.headroom_bytes),

@@ -5,11 +5,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::assemble::assemble;
-use super::choose::{agreed, choose};
-use super::debugfile;
+use super::choose::agreed;
+use super::find::Found;
 use super::host::HostSide;
-use super::runtimes::{Chosen, Runtimes};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::goruntime::capture::Summary;
 use crate::goruntime::frames::FrameTable;
 use crate::goruntime::locate::Runtime;
@@ -90,21 +89,9 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     let mut process = LiveProcess::open(pid)?;
     steps.end("open");
 
-    steps.begin("finding the Go runtime");
-    let chosen = Runtimes::of(&process, &process.maps()?).choose(&process, options.runtime)?;
-    steps.end("modules");
-
     steps.begin("reading the binary");
-    let Chosen { module, file, .. } = chosen;
-    let name = display(&module.path);
-    let copy = file.try_clone().map_err(|error| Error::io(name.clone(), error))?;
-    let mut image = Image::open(file, module.path.clone())?;
-    debugfile::complete(&mut image, options.debug_file.as_deref(), &process)?;
-    process.read_data_of(&module, copy);
-    let located = Runtime::locate(&image, module.anchor);
-    let located = located.map_err(|error| Chosen::refusal(chosen.unopened, error));
-    let runtime = located.and_then(|candidates| choose(&process, &name, candidates));
-    let runtime = runtime.map_err(|error| debugfile::explain(error, &image))?;
+    let found = Found::of(&mut process, options.runtime, options.debug_file.as_deref())?;
+    let (image, runtime) = (found.image, found.runtime?);
     steps.end("binary");
 
     steps.begin("copying the runtime's structures");
@@ -130,10 +117,10 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.end("symbols");
 
     let mut report = head(&process, &image, &runtime, &capture, options);
-    report.process.runtime = Some(chosen.instance);
+    report.process.runtime = Some(found.instance);
     report
         .warnings
-        .extend(chosen.warnings.into_iter().map(|message| model::Warning {
+        .extend(found.warnings.into_iter().map(|message| model::Warning {
             section: "process".into(),
             message,
         }));
@@ -151,7 +138,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     let names = TypeNames::new(&capture.memory, &image, &runtime);
     let type_name = |span: &crate::goruntime::mspan::Span| names.as_ref().and_then(|names| names.name(span.large_type));
     assemble(&mut report, &scanned, &host, &type_name);
-    agreed(&runtime, &name, &scanned.snapshot, &report.capture.checks)?;
+    agreed(&runtime, &found.name, &scanned.snapshot, &report.capture.checks)?;
     steps.end("analysis");
 
     report.capture.steps = steps.list;
@@ -337,7 +324,7 @@ fn arguments(process: &LiveProcess) -> Option<Vec<String>> {
     Some(words.iter().map(|word| word.to_string_lossy().into_owned()).collect())
 }
 
-fn tool() -> Tool {
+pub fn tool() -> Tool {
     use nix::sys::resource::{UsageWho, getrusage};
     let peak = getrusage(UsageWho::RUSAGE_SELF)
         .ok()

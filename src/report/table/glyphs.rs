@@ -23,6 +23,8 @@ pub struct Glyphs {
     pub branches: [&'static str; 2],
     /// Marks of the severities: info, warning, critical.
     pub marks: [&'static str; 3],
+    /// Marks of checks: in order, not known, with a drawback, failed.
+    pub outcomes: [&'static str; 4],
 }
 
 /// For terminals that show Unicode.
@@ -37,6 +39,7 @@ pub const UNICODE: Glyphs = Glyphs {
     at_least: "≥ ",
     branches: ["├ ", "└ "],
     marks: ["i", "!", "!!"],
+    outcomes: ["✓", "?", "!", "✗"],
 };
 
 /// For everything else.
@@ -51,6 +54,7 @@ pub const ASCII: Glyphs = Glyphs {
     at_least: ">= ",
     branches: ["|- ", "`- "],
     marks: ["i", "!", "!!"],
+    outcomes: ["ok", "?", "!", "x"],
 };
 
 /// What to write for a character that ASCII lacks, where readers would expect it in our own texts.

@@ -137,3 +137,54 @@ fn what_is_missing_reads_as_missing_not_as_zero() {
     assert!(text.contains("not read: no layout for a stripped go1.99 on riscv64"));
     assert!(!text.contains(" 0 B"));
 }
+
+#[test]
+fn doctors_at_several_widths() {
+    for (name, report) in [
+        ("doctor_works", sample::doctor_works()),
+        ("doctor_refused", sample::doctor_refused()),
+    ] {
+        for width in [60, 100] {
+            let options = TableOptions {
+                width,
+                ..TableOptions::default()
+            };
+            assert_golden(&format!("{name}_{width}"), &doctor(&report, &options));
+        }
+        let options = TableOptions {
+            width: 80,
+            ascii: true,
+            ..TableOptions::default()
+        };
+        let text = doctor(&report, &options);
+        assert!(text.is_ascii());
+        assert_golden(&format!("{name}_ascii"), &text);
+    }
+}
+
+#[test]
+fn a_doctors_commands_can_be_pasted_at_any_width() {
+    let report = sample::doctor_refused();
+    let command = report.container.as_ref().unwrap().commands[0].command.clone().unwrap();
+    for columns in 40..=140 {
+        let options = TableOptions {
+            width: columns,
+            ..TableOptions::default()
+        };
+        let text = doctor(&report, &options);
+        for line in text.split_terminator('\n') {
+            assert!(
+                width(line) <= columns && line == line.trim_end(),
+                "at {columns}: {line}"
+            );
+            assert!(!line.contains('\u{1b}'), "{line:?}");
+        }
+        // As a shell joins them.
+        let joined = text.replace("\\\n", "");
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert!(
+            joined.lines().any(|line| words(line) == words(&command)),
+            "at {columns}:\n{text}"
+        );
+    }
+}

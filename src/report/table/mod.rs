@@ -5,6 +5,7 @@
 
 mod bar;
 mod checks;
+mod doctor;
 mod findings;
 mod gc;
 mod glyphs;
@@ -29,6 +30,7 @@ mod golden_tests;
 
 use super::sections::{Section, Selection};
 use crate::model::AttachReport;
+pub use doctor::render as doctor;
 use page::Page;
 pub use text::escape;
 

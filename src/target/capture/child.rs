@@ -13,6 +13,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 
+use super::cost::PauseLoad;
 use super::engine::{End, Engine, Limits};
 use super::reader::{RangeReader, ReadError};
 use super::region::Header;
@@ -112,11 +113,6 @@ pub(crate) struct Task {
     /// The process that waits for this one.
     pub parent: i32,
 }
-
-/// Cost of stopping and releasing one thread, and of the rest, from measurements.
-const THREAD_NS: u64 = 11_000;
-const RELEASE_NS: u64 = 6_000;
-const FIXED_NS: u64 = 300_000;
 
 /// Set in the child: its panics are reported through the header, at once and without a backtrace.
 static QUIET: AtomicBool = AtomicBool::new(false);
@@ -331,9 +327,12 @@ fn paused(
     let mut tracer = Tracer::seize(process)?;
     let threads = tracer.threads() as u64;
     store.region().header().threads.store(threads as u32, Ordering::Relaxed);
-    let floor_ns = threads * THREAD_NS + FIXED_NS;
-    if floor_ns > max_ns {
-        return Err(Failed::new(Failure::CannotFit, format!("{floor_ns}")));
+    let load = PauseLoad {
+        threads,
+        ..PauseLoad::default()
+    };
+    if load.floor() > max {
+        return Err(Failed::new(Failure::CannotFit, load.floor().as_nanos().to_string()));
     }
     let mut timer = KillTimer::make()?;
     store.begin_second_pass();
@@ -346,7 +345,7 @@ fn paused(
     store.region().header().interrupt_ns.store(begin_ns, Ordering::Release);
     enter(store, Phase::Stopping);
     timer.arm(max)?;
-    let deadline_ns = begin_ns.saturating_add(max_ns.saturating_sub(threads * RELEASE_NS + FIXED_NS / 2));
+    let deadline_ns = begin_ns.saturating_add(max_ns.saturating_sub(load.release_ns()));
     tracer.stop(deadline_ns)?;
     stamp(store);
     enter(store, Phase::Stopped);

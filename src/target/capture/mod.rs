@@ -2,6 +2,7 @@
 //! them, its parent sees to it that the moment stays short. The result is plain [`Memory`].
 
 mod child;
+mod cost;
 mod engine;
 mod reader;
 mod region;
@@ -15,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::child::{Mode, Task};
+pub use self::cost::PauseLoad;
 use self::reader::{ProcessReader, RangeReader};
 use self::store::Store;
 use self::verdict::pause_of;
@@ -270,7 +272,7 @@ impl LiveProcess {
 }
 
 /// What may be copied without pressing the host or the tool's own cgroup, which may be the target's too.
-fn affordable_bytes() -> u64 {
+pub fn affordable_bytes() -> u64 {
     let host = HostFacts::collect().memory_available_bytes.unwrap_or(u64::MAX);
     let group = CgroupFacts::of_self()
         .and_then(|group| group.headroom_bytes)

@@ -5,14 +5,11 @@ use std::collections::HashSet;
 
 use nix::errno::Errno;
 
+use super::cost::{PATIENCE_NS, SHORT_PATIENCE_NS};
 use crate::target::procdir::Stat;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, Peek, monotonic_ns};
 
-/// How long a thread may take before its state is looked up.
-const PATIENCE_NS: u64 = 2_000_000;
-/// The same for further threads, which have had the time of the first one already.
-const SHORT_PATIENCE_NS: u64 = 100_000;
 /// Listing threads again and again ends at some point, even for a fork bomb.
 const MAX_LISTINGS: usize = 1000;
 

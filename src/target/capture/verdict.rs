@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
 use super::Incomplete;
 use super::child::{Failure, Mode, Phase};
@@ -85,6 +86,8 @@ impl LiveProcess {
             Ended::Overdue => Err(Error::Internal {
                 what: "reading the running target came to no end".to_owned(),
             }),
+            // A filter kills for the call that a refusal of would be an answer to.
+            Ended::Killed(Signal::SIGSYS) => Err(self.refused(Access::Ptrace, &io_error(Errno::ENOSYS))),
             Ended::Killed(signal) => Err(Error::Internal {
                 what: format!("the capturing child was killed by {}", signal.as_str()),
             }),

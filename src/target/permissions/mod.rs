@@ -1,14 +1,18 @@
-//! Why the kernel refuses access to a process, and which command mends it. `facts` collects what there is to know,
-//! `refusal` decides, in the order in which the kernel checks; the second is a pure function.
+//! Whether the kernel lets the tool into a process, and which command mends it where it does not. `facts` collects
+//! what there is to know, `probe` asks the kernel without touching anybody, `rules` decides: a pure function whose
+//! checks explain a refusal afterwards and foresee it beforehand.
 
 mod facts;
-mod refusal;
+mod probe;
+mod rules;
 
 use nix::errno::Errno;
 
-pub use self::facts::Facts;
-pub use self::refusal::Refusal;
+pub use self::facts::{Facts, Own, Theirs};
+pub use self::probe::{Answer, Passage};
+pub use self::rules::{Refusal, examine};
 use crate::error::Error;
+use crate::model::Remedy;
 
 /// What was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +25,22 @@ pub enum Access {
     Ptrace,
 }
 
+/// What is known of the access to `pid`, before it is tried. `stops`: whether it is to be stopped, not only read.
+pub fn foresee(pid: i32, stops: bool) -> Facts {
+    Facts {
+        stops,
+        ..Facts::collect(pid)
+    }
+}
+
 /// The error for a refused access.
 pub(crate) fn diagnose(pid: i32, access: Access, errno: Errno) -> Error {
-    Refusal::of(&Facts::collect(pid, access, errno as i32)).into()
+    Refusal::of(&Facts::collect(pid).refused(access, errno as i32)).into()
 }
 
 /// The error for a process that is there and that `/proc` does not show.
 pub(crate) fn hidden(pid: i32) -> Error {
-    let facts = Facts::collect(pid, Access::Executable, libc::EACCES);
-    Refusal::hidden(&facts).into()
+    Refusal::hidden(&Facts::collect(pid)).into()
 }
 
 /// The error for a scan of the tool itself.
@@ -40,9 +51,10 @@ pub(crate) fn own_process() -> Error {
 
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
+        let lines: Vec<String> = refusal.remedies.iter().map(Remedy::to_string).collect();
         Error::NotPermitted {
             cause: refusal.cause,
-            remedy: refusal.remedy,
+            remedy: (!lines.is_empty()).then(|| lines.join("\n")),
         }
     }
 }
