@@ -271,6 +271,49 @@ fn every_figure_equals_the_programs_own_cgo() {
     all_versions().for_each(|version| every_figure(version, Build::Cgo));
 }
 
+/// A stripped binary is read with the same exactness; the report says where the layout came from, and is sure of it.
+fn every_figure_stripped(version: GoVersion, build: Build, symbols: &str) {
+    let release = format!("go{}", version.release());
+    let mut shapes = Running::start(&fixture("shapes", version, build), &[]);
+    says_where_the_layout_is_from(&scan(shapes.pid(), &[]), &release, symbols);
+    shapes.send("quit");
+    every_figure(version, build);
+}
+
+fn says_where_the_layout_is_from(scanned: &Scan, release: &str, symbols: &str) {
+    let expected = serde_json::json!({"source": "embedded", "release": release, "confidence": "high"});
+    assert_eq!(scanned.at("/capture/layout"), &expected);
+    assert_eq!(scanned.at("/capture/symbols"), symbols, "{release}");
+    assert_eq!(scanned.list("/warnings"), &[] as &[Value], "{release}");
+}
+
+#[test]
+fn every_figure_equals_the_programs_own_stripped_exe() {
+    all_versions().for_each(|version| every_figure_stripped(version, Build::Stripped, "recovered"));
+}
+
+#[test]
+fn every_figure_equals_the_programs_own_stripped_pie() {
+    all_versions().for_each(|version| every_figure_stripped(version, Build::StrippedPie, "recovered"));
+}
+
+#[test]
+fn every_figure_equals_the_programs_own_stripped_cgo() {
+    all_versions().for_each(|version| every_figure_stripped(version, Build::StrippedCgo, "recovered"));
+}
+
+/// Builds that move the runtime's code or its structures.
+#[test]
+fn every_figure_equals_the_programs_own_in_other_stripped_builds() {
+    use GoVersion::*;
+    every_figure_stripped(V1_26, Build::StrippedRace, "recovered");
+    every_figure_stripped(V1_26, Build::StrippedUnoptimised, "recovered");
+    every_figure_stripped(V1_24, Build::WithoutDwarf, "symtab");
+    for version in [V1_25, V1_26, V1_27] {
+        every_figure_stripped(version, Build::StrippedExperiment, "recovered");
+    }
+}
+
 #[test]
 fn every_figure_equals_the_programs_own_c_shared() {
     all_versions().for_each(|version| every_figure(version, Build::CShared));

@@ -28,6 +28,16 @@ pub enum Build {
     Stripped,
     /// Like [`Build::Pie`], without symbol table and DWARF.
     StrippedPie,
+    /// Like [`Build::Cgo`], without symbol table and DWARF.
+    StrippedCgo,
+    /// With the race detector, without symbol table and DWARF.
+    StrippedRace,
+    /// Not optimised and nothing inlined, without symbol table and DWARF.
+    StrippedUnoptimised,
+    /// With the other garbage collector than the release's own, without symbol table and DWARF; from Go 1.25 on.
+    StrippedExperiment,
+    /// Without DWARF, with the symbol table.
+    WithoutDwarf,
     /// A C library, for a program that need not be Go.
     CShared,
     /// A plugin, for a Go program.
@@ -38,12 +48,17 @@ impl Build {
     /// The kinds the matrix is made of; the stripped ones are built on demand.
     pub const MATRIX: [Self; 3] = [Self::Exe, Self::Pie, Self::Cgo];
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 12] = [
         Self::Exe,
         Self::Pie,
         Self::Cgo,
         Self::Stripped,
         Self::StrippedPie,
+        Self::StrippedCgo,
+        Self::StrippedRace,
+        Self::StrippedUnoptimised,
+        Self::StrippedExperiment,
+        Self::WithoutDwarf,
         Self::CShared,
         Self::Plugin,
     ];
@@ -55,6 +70,11 @@ impl Build {
             Self::Cgo => "cgo",
             Self::Stripped => "stripped",
             Self::StrippedPie => "stripped-pie",
+            Self::StrippedCgo => "stripped-cgo",
+            Self::StrippedRace => "stripped-race",
+            Self::StrippedUnoptimised => "stripped-unoptimised",
+            Self::StrippedExperiment => "stripped-experiment",
+            Self::WithoutDwarf => "without-dwarf",
             Self::CShared => "c-shared",
             Self::Plugin => "plugin",
         }
@@ -62,8 +82,17 @@ impl Build {
 
     fn cgo_enabled(self) -> &'static str {
         match self {
-            Self::Cgo | Self::CShared | Self::Plugin => "1",
+            Self::Cgo | Self::StrippedCgo | Self::StrippedRace | Self::CShared | Self::Plugin => "1",
             _ => "0",
+        }
+    }
+
+    /// `GOEXPERIMENT`: the Green Tea collector came as an experiment in 1.25 and is left out by one since 1.26.
+    fn experiment(self, version: GoVersion) -> &'static str {
+        match (self, version) {
+            (Self::StrippedExperiment, GoVersion::V1_25) => "greenteagc",
+            (Self::StrippedExperiment, GoVersion::V1_26 | GoVersion::V1_27) => "nogreenteagc",
+            _ => "",
         }
     }
 
@@ -74,6 +103,11 @@ impl Build {
             Self::Cgo => &["-ldflags=-linkmode=external"],
             Self::Stripped => &["-ldflags=-s -w"],
             Self::StrippedPie => &["-buildmode=pie", "-ldflags=-s -w"],
+            Self::StrippedCgo => &["-ldflags=-linkmode=external -s -w"],
+            Self::StrippedRace => &["-race", "-ldflags=-s -w"],
+            Self::StrippedUnoptimised => &["-gcflags=all=-N -l", "-ldflags=-s -w"],
+            Self::StrippedExperiment => &["-ldflags=-s -w"],
+            Self::WithoutDwarf => &["-ldflags=-w"],
             Self::CShared => &["-buildmode=c-shared", "-tags=cshared"],
             Self::Plugin => &["-buildmode=plugin"],
         }
@@ -208,6 +242,7 @@ fn key(name: &str, version: GoVersion, build: Build) -> Result<String> {
     hash.update(GO_FLAGS.join(" "));
     hash.update(build.flags().join(" "));
     hash.update(build.cgo_enabled());
+    hash.update(build.experiment(version));
     Ok(fetch::hex(&hash.finalize())[..12].to_owned())
 }
 
@@ -256,6 +291,7 @@ fn compile(name: &str, version: GoVersion, build: Build, output: &Path) -> Resul
         .env("GOWORK", "off")
         .env("CC", "cc")
         .env("CGO_ENABLED", build.cgo_enabled())
+        .env("GOEXPERIMENT", build.experiment(version))
         .output()
         .with_context(|| format!("cannot run {}/bin/go", goroot.display()))?;
     if !out.status.success() {
