@@ -1,13 +1,16 @@
 //! Names for code and data addresses: the module's tables (runtime/symtab.go `moduledata`) come from memory, what
 //! they point to comes from the file, so that no page of text or rodata is read through the process.
 
+use std::fs::File;
+use std::path::Path;
+
 use super::cursor::{DecodeError, Fields, GoSlice, Record, View};
 use super::frames::{Position, Symbolizer};
 use super::goroutines::wait_reason_headers;
 use super::layout::{Field, Layout, TypeLayout};
-use super::locate::Runtime;
+use super::locate::{Runtime, load_bias};
 use crate::error::Result;
-use crate::image::{Image, ModuleTables, SymbolTable, TableRef, TextSection};
+use crate::image::{Elf, ExeFile, Image, ModuleTables, Moduledata, Relocations, SymbolTable, TableRef, TextSection};
 use crate::memory::{Addr, Memory};
 
 /// Text sections of one module at most.
@@ -66,8 +69,12 @@ fn text_sections(
     Ok(sections)
 }
 
-/// Symbols of the executable, by run-time addresses.
+/// Symbols of the runtime's modules by run-time addresses: of the file that it is in, and of plugins.
 pub struct ExeSymbols {
+    modules: Vec<ModuleSymbols>,
+}
+
+struct ModuleSymbols {
     table: SymbolTable,
     bias: u64,
 }
@@ -75,17 +82,35 @@ pub struct ExeSymbols {
 impl ExeSymbols {
     /// Binds the tables to the file.
     pub fn new(image: &Image, runtime: &Runtime, tables: ModuleTables) -> Result<ExeSymbols> {
+        let table = SymbolTable::new(&image.elf, &image.file, tables)?;
+        let bias = runtime.bias;
         Ok(ExeSymbols {
-            table: SymbolTable::new(&image.elf, &image.file, tables)?,
-            bias: runtime.bias,
+            modules: vec![ModuleSymbols { table, bias }],
         })
+    }
+
+    /// Adds a plugin, whose lowest mapped file offset, `anchor.1`, lies at address `anchor.0`. Where its tables are is
+    /// taken from its file.
+    pub fn add(&mut self, file: File, path: &Path, anchor: (Addr, u64)) -> Result<()> {
+        let file = ExeFile::new(file, path.to_owned())?;
+        let elf = Elf::parse(&file)?;
+        let bias = load_bias(&elf, path, anchor)?;
+        let relocations = Relocations::new(&elf, &file);
+        let found = Moduledata::find(&elf, &file, &relocations)?.into_iter().next();
+        let module = found.ok_or_else(|| file.malformed("moduledata", "not found in the file"))?;
+        let table = SymbolTable::new(&elf, &file, module.tables(&relocations, None))?;
+        self.modules.push(ModuleSymbols { table, bias });
+        Ok(())
     }
 }
 
 impl Symbolizer for ExeSymbols {
     fn creation(&self, gopc: u64) -> Option<Position> {
         // A return address: the `go` statement is the instruction before.
-        let frame = self.table.lookup(gopc.wrapping_sub(self.bias).checked_sub(1)?)?;
+        let frame = self
+            .modules
+            .iter()
+            .find_map(|module| module.table.lookup(gopc.wrapping_sub(module.bias).checked_sub(1)?))?;
         Some(Position {
             function: print_name(&frame.function),
             file: frame.file.map(|file| file.to_string()).unwrap_or_default(),
@@ -94,9 +119,11 @@ impl Symbolizer for ExeSymbols {
     }
 
     fn function(&self, pc: u64) -> Option<String> {
-        self.table
-            .function(pc.wrapping_sub(self.bias))
-            .map(|function| function.name.to_string())
+        let function = self
+            .modules
+            .iter()
+            .find_map(|module| module.table.function(pc.wrapping_sub(module.bias)))?;
+        Some(function.name.to_string())
     }
 }
 

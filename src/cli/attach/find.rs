@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::choose::choose;
 use super::debugfile;
-use super::runtimes::{Chosen, Runtimes};
+use super::runtimes::{Chosen, CodeFile, Runtimes};
 use crate::error::{Error, Result};
 use crate::goruntime::locate::Runtime;
 use crate::image::Image;
@@ -23,6 +23,8 @@ pub struct Found {
     pub instance: RuntimeInstance,
     /// What the user should know about the others.
     pub warnings: Vec<String>,
+    /// Plugins that run on it.
+    pub plugins: Vec<CodeFile>,
     /// Its runtime, or why it cannot be read.
     pub runtime: Result<Rc<Runtime>>,
 }
@@ -48,6 +50,7 @@ impl Found {
             image,
             instance: chosen.instance,
             warnings: chosen.warnings,
+            plugins: chosen.plugins,
         })
     }
 }

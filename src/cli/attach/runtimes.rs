@@ -12,16 +12,23 @@ use crate::units;
 /// The Go runtimes of a process.
 pub struct Runtimes {
     /// The executable's first, then by address.
-    found: Vec<Found>,
+    found: Vec<CodeFile>,
+    /// Plugins: more modules of the runtime that is shared.
+    plugins: Vec<CodeFile>,
     /// Why files could not be looked into.
     unopened: Vec<Error>,
     /// The executable, for when there is none.
     executable: Option<Module>,
 }
 
-struct Found {
-    module: Module,
-    file: File,
+/// A file with Go code.
+pub struct CodeFile {
+    /// Where it is mapped.
+    pub module: Module,
+    /// That file, open.
+    pub file: File,
+    /// Whether it shares its runtime with other files.
+    shares: bool,
 }
 
 /// The runtime to read.
@@ -34,6 +41,8 @@ pub struct Chosen {
     pub instance: RuntimeInstance,
     /// What the user should know about the others.
     pub warnings: Vec<String>,
+    /// Plugins that run on it.
+    pub plugins: Vec<CodeFile>,
     /// Why a library could not be looked into, when no runtime was found.
     pub unopened: Option<Error>,
 }
@@ -43,6 +52,7 @@ impl Runtimes {
     pub fn of(process: &LiveProcess, maps: &Maps) -> Runtimes {
         let mut runtimes = Runtimes {
             found: Vec::new(),
+            plugins: Vec::new(),
             unopened: Vec::new(),
             executable: None,
         };
@@ -58,9 +68,10 @@ impl Runtimes {
             });
             match looked {
                 Ok((file, Some(go))) => match go.runtime {
-                    RuntimePlace::Own => runtimes.found.push(Found { module, file }),
-                    RuntimePlace::Exported => shared.push(Found { module, file }),
-                    RuntimePlace::Host | RuntimePlace::Library => {}
+                    RuntimePlace::Own => runtimes.found.push(CodeFile::new(module, file, false)),
+                    RuntimePlace::Exported => shared.push(CodeFile::new(module, file, true)),
+                    RuntimePlace::Host => runtimes.plugins.push(CodeFile::new(module, file, true)),
+                    RuntimePlace::Library => {}
                 },
                 Ok((_, None)) => {}
                 Err(error) => runtimes.unopened.push(error),
@@ -68,7 +79,9 @@ impl Runtimes {
         }
         // Symbols that are exported are looked up in the executable first, and then in the order of loading: all who
         // take part in this have one runtime.
-        runtimes.found.extend(shared.into_iter().next());
+        let mut shared = shared.into_iter();
+        runtimes.found.extend(shared.next());
+        runtimes.plugins.extend(shared);
         runtimes
             .found
             .sort_by_key(|found| (!found.module.is_executable, found.module.anchor.0));
@@ -87,7 +100,7 @@ impl Runtimes {
                 remedy: Some(format!("it has {}", self.listed(|_| true))),
             });
         }
-        let Some(Found { module, file }) = self.found.into_iter().nth(wanted) else {
+        let Some(CodeFile { module, file, shares }) = self.found.into_iter().nth(wanted) else {
             let module = self.executable.ok_or_else(|| Error::Unsupported {
                 what: format!(
                     "{} is not mapped in process {}",
@@ -102,6 +115,7 @@ impl Runtimes {
                 instance: instance(&module, 0, 1),
                 module,
                 warnings,
+                plugins: Vec::new(),
                 unopened: self.unopened.into_iter().next(),
             });
         };
@@ -110,6 +124,7 @@ impl Runtimes {
             module,
             file,
             warnings,
+            plugins: if shares { self.plugins } else { Vec::new() },
             unopened: None,
         })
     }
@@ -139,6 +154,12 @@ impl Runtimes {
             .map(|(index, found)| format!("{} (--runtime {index})", found.module.path.display()))
             .collect();
         names.join(", ")
+    }
+}
+
+impl CodeFile {
+    fn new(module: Module, file: File, shares: bool) -> CodeFile {
+        CodeFile { module, file, shares }
     }
 }
 

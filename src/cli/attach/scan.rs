@@ -8,6 +8,7 @@ use super::assemble::assemble;
 use super::choose::agreed;
 use super::find::Found;
 use super::host::HostSide;
+use super::runtimes::CodeFile;
 use crate::error::Result;
 use crate::goruntime::capture::Summary;
 use crate::goruntime::frames::FrameTable;
@@ -109,7 +110,8 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     let host = HostSide::read(&process, &snapshot);
     steps.end("residency");
 
-    let (frames, symbols_missing) = resolve_frames(&capture.memory, &image, &runtime, &snapshot);
+    let (frames, symbols_missing, unnamed) =
+        resolve_frames(&capture.memory, &image, &runtime, &snapshot, found.plugins);
     let (reasons, wait_reasons_missing) = match wait_reasons(&capture.memory, &image, &runtime) {
         Ok(reasons) => (reasons, None),
         Err(error) => (Vec::new(), Some(error.to_string())),
@@ -120,7 +122,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     report.process.runtime = Some(found.instance);
     report
         .warnings
-        .extend(found.warnings.into_iter().map(|message| model::Warning {
+        .extend(found.warnings.into_iter().chain(unnamed).map(|message| model::Warning {
             section: "process".into(),
             message,
         }));
@@ -189,16 +191,25 @@ fn resolve_frames(
     image: &Image,
     runtime: &Runtime,
     snapshot: &Snapshot,
-) -> (FrameTable, Option<String>) {
+    plugins: Vec<CodeFile>,
+) -> (FrameTable, Option<String>, Vec<String>) {
     let Ok(goroutines) = &snapshot.goroutines else {
-        return (FrameTable::default(), None);
+        return (FrameTable::default(), None, Vec::new());
     };
     let symbols = module_tables(memory, runtime)
         .map_err(|error| error.to_string())
         .and_then(|tables| ExeSymbols::new(image, runtime, tables).map_err(|error| error.to_string()));
     match symbols {
-        Ok(symbols) => (FrameTable::resolve(goroutines, &symbols), None),
-        Err(why) => (FrameTable::default(), Some(why)),
+        Ok(mut symbols) => {
+            let mut unnamed = Vec::new();
+            for CodeFile { module, file, .. } in plugins {
+                if let Err(error) = symbols.add(file, &module.path, module.anchor) {
+                    unnamed.push(format!("functions of a plugin have no names: {error}"));
+                }
+            }
+            (FrameTable::resolve(goroutines, &symbols), None, unnamed)
+        }
+        Err(why) => (FrameTable::default(), Some(why), Vec::new()),
     }
 }
 
