@@ -11,6 +11,8 @@
 pub mod archive;
 pub mod cache;
 pub mod fetch;
+#[cfg(test)]
+pub mod figures;
 pub mod fixtures;
 pub mod host;
 pub mod process;
