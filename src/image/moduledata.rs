@@ -99,6 +99,11 @@ impl Moduledata {
                 return Ok(Vec::new());
             };
             in_words(elf, file, [pc_header, names], &mut places)?;
+            let found = valid(&places);
+            if !found.is_empty() {
+                return Ok(found);
+            }
+            places.clear();
             in_relocations(relocations, [pc_header, names], &mut places)?;
             Ok(valid(&places))
         };

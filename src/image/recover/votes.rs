@@ -14,7 +14,7 @@ const ENOUGH_BITS: u32 = 12;
 const MARGIN_BITS: u32 = 6;
 const ENOUGH_FUNCTIONS: usize = 2;
 /// Functions that must agree for each that does not.
-const VOTES_PER_DISSENT: usize = 4;
+const VOTES_PER_DISSENT: usize = 8;
 
 /// What the sites say about one variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub(super) struct Election<'a> {
     references: &'a References,
     /// What every function proposes by each of its statements.
     sites: BTreeMap<&'a str, Vec<BTreeSet<u64>>>,
+    /// The addresses at which alone some function finds several fields: wrong only if the offsets are.
+    certain: BTreeSet<u64>,
 }
 
 impl<'a> Election<'a> {
@@ -56,6 +58,7 @@ impl<'a> Election<'a> {
             anchors,
             references,
             sites: BTreeMap::new(),
+            certain: BTreeSet::new(),
         }
     }
 
@@ -115,7 +118,11 @@ impl<'a> Election<'a> {
                 let fits = |base: &u64| rest.iter().all(|more| used(base.wrapping_add(*more)));
                 let bases = referrer.data.iter().map(|addr| addr.wrapping_sub(*first));
                 let bases = bases.filter(|base| (asked.possible)(*base) && fits(base));
-                self.hear(referrer.name, bases);
+                let bases: BTreeSet<u64> = bases.collect();
+                if bases.len() == 1 && !rest.is_empty() {
+                    self.certain.extend(bases.iter().copied());
+                }
+                self.hear(referrer.name, bases.into_iter());
             }
         }
     }
@@ -151,8 +158,9 @@ impl<'a> Election<'a> {
         let against: Vec<String> = against.map(|(function, _)| (*function).to_owned()).collect();
         let dissent = against.len();
         let margin_bits = bits.saturating_sub(second_bits);
-        let agreed =
-            bits >= ENOUGH_BITS && votes >= ENOUGH_FUNCTIONS && votes >= dissent.saturating_mul(VOTES_PER_DISSENT);
+        let vetoed = self.certain.iter().any(|addr| *addr != winner);
+        let enough = bits >= ENOUGH_BITS && votes >= ENOUGH_FUNCTIONS;
+        let agreed = enough && votes >= dissent.saturating_mul(VOTES_PER_DISSENT) && !vetoed;
         let undisputed = self.anchors.alone && bits == MOST_BITS && dissent == 0;
         Evidence {
             name: self.anchors.name,
