@@ -29,6 +29,8 @@ pub enum AddressesFrom {
 pub enum Certainty {
     /// It is that of the target's own binary, or of its very release.
     Exact,
+    /// Its very release was not looked at, but those before and after it have this same layout.
+    Inferred,
     /// It is that of a release near the target's: every figure must agree with the runtime's own accounts.
     Near,
     /// The release is newer than any that this tool was verified on.
@@ -57,13 +59,13 @@ impl Provenance {
     }
 
     /// Whether the layout is that of the target's very release.
-    pub fn is_exact(&self) -> bool {
-        self.certainty == Certainty::Exact
+    pub fn is_of_release(&self) -> bool {
+        matches!(self.certainty, Certainty::Exact | Certainty::Inferred)
     }
 
     /// Whether a report is only right when all accounts agree: the layout is a guess.
     pub fn must_agree(&self) -> bool {
-        !self.is_own() && !self.is_exact()
+        !self.is_own() && !self.is_of_release()
     }
 }
 

@@ -9,7 +9,7 @@ use super::locate::{Runtime, newer_than_known, not_too_old};
 use super::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
 use super::variants::{NEWEST_MINOR, Variant};
 use crate::error::{Error, Result};
-use crate::image::embedded::{LayoutId, Releases};
+use crate::image::embedded::{Basis, LayoutId, Releases};
 use crate::image::types::TypeSource;
 use crate::image::{GoVersion, Image, Recovery, symtab};
 
@@ -45,7 +45,7 @@ pub(super) fn candidates(image: &Image, version: Option<&GoVersion>, bias: u64) 
         };
         let release = match certainty {
             Certainty::Exact => format!("go{}", layout.release),
-            Certainty::Near | Certainty::Beyond | Certainty::Unnamed => layout.label(),
+            _ => layout.label(),
         };
         let provenance = Provenance {
             layout: LayoutFrom::Table,
@@ -75,6 +75,15 @@ pub(super) fn candidates(image: &Image, version: Option<&GoVersion>, bias: u64) 
         });
     }
     Ok(Some(found))
+}
+
+/// How sure the layout of the very release is.
+fn of_release(layout: LayoutId) -> (LayoutId, Certainty) {
+    let certainty = match layout.basis {
+        Basis::Built => Certainty::Exact,
+        Basis::Between | Basis::Combined => Certainty::Inferred,
+    };
+    (layout, certainty)
 }
 
 fn resolved(
@@ -133,7 +142,7 @@ fn layouts(
              every figure was compared with the runtime's own"
         ));
     }
-    let mut list: Vec<_> = exact.into_iter().map(|layout| (layout, Certainty::Exact)).collect();
+    let mut list: Vec<_> = exact.into_iter().map(of_release).collect();
     list.extend(all(others, Certainty::Near));
     list
 }

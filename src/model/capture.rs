@@ -93,7 +93,7 @@ pub enum Confidence {
     /// From the binary itself, or from a table of exactly this release.
     #[default]
     High,
-    /// From a table of another patch release of the same version.
+    /// From the tables, by patch releases of the same version near it.
     Medium,
     /// A guess that passed the checks.
     Low,

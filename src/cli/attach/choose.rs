@@ -34,7 +34,7 @@ pub(super) fn choose(process: &LiveProcess, name: &str, candidates: Vec<Runtime>
             return Ok(runtime);
         }
         let found = probe(process, &runtime)?;
-        let sure = runtime.provenance.is_exact();
+        let sure = runtime.provenance.is_of_release();
         if found.is_empty() {
             passing.push(runtime);
         } else {

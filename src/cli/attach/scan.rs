@@ -313,7 +313,7 @@ fn layout_source(from: &Provenance) -> Layout {
         release: from.release.clone(),
         confidence: match (from.is_own(), from.certainty) {
             (_, Certainty::Exact) => Confidence::High,
-            (true, _) | (false, Certainty::Near) => Confidence::Medium,
+            (true, _) | (false, Certainty::Inferred | Certainty::Near) => Confidence::Medium,
             (false, Certainty::Beyond | Certainty::Unnamed) => Confidence::Low,
         },
     }

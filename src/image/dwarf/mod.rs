@@ -106,16 +106,13 @@ impl DebugInfo {
     /// Which variable holds link-time address `addr`, and the shortest path in it that begins there: ("runtime.sched",
     /// "gFree.lock"), an empty path for its start. For tools that tell what code refers to.
     pub fn variable_at(&self, addr: u64) -> Option<(&str, String)> {
-        let inside = |(name, variable): (&'_ Box<str>, &index::Variable)| {
+        let inside = |variable: &index::Variable| {
             let into = addr.checked_sub(variable.address?)?;
-            let _ = name;
             (into == 0 || into < self.size(variable.ty?)?).then_some(into)
         };
-        let (name, variable, into) = self
-            .index
-            .variables
-            .iter()
-            .find_map(|(name, variable)| Some((name, variable, inside((name, variable))?)))?;
+        let mut variables = self.index.variables.iter();
+        let (name, variable, into) =
+            variables.find_map(|(name, variable)| Some((name, variable, inside(variable)?)))?;
         Some((name, self.path_to(variable.ty?, into)))
     }
 

@@ -141,7 +141,7 @@ pub(in crate::image) fn search<B>(
         let [a, b, c, d] = magic.to_le_bytes();
         [a, b, c, d, 0, 0, quantum, 8]
     });
-    let finders = needles.each_ref().map(|needle| memchr::memmem::Finder::new(needle));
+    let finders = needles.each_ref().map(memchr::memmem::Finder::new);
     let mut budget = MAX_SEARCH;
     for segment in data.into_iter().chain(code) {
         let len = segment.filesz.min(budget);
