@@ -273,3 +273,86 @@ fn in_relocations(relocations: &Relocations, words: [u64; 2], places: &mut Vec<(
     places.extend(starts.take(MOST_TRIED).map(|(at, _)| (*at, FoundBy::Relocations)));
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::elf::tests::image;
+    use super::super::file::tests::exe;
+    use super::super::pclntab::tests::build;
+    use super::*;
+
+    /// A segment that holds a function table and, behind it, the structure that describes it; and where that begins.
+    fn module() -> (Vec<u8>, usize, ModuleTables) {
+        let built = build(0xffff_fff1);
+        let (mut bytes, t) = (built.bytes, built.tables);
+        let at = bytes.len().next_multiple_of(8);
+        bytes.resize(at, 0);
+        let mut words = vec![t.pc_header];
+        for table in [t.funcnametab, t.cutab, t.filetab, t.pctab, t.pclntable, t.ftab] {
+            words.extend([table.addr, table.len, table.len]);
+        }
+        words.extend([0, t.minpc, t.maxpc, t.text, t.etext]);
+        words.extend([
+            0x60_0000, 0x60_0010, 0x60_0010, 0x60_0020, 0x60_0020, 0x60_0030, 0x60_0030, 0x60_0040,
+        ]);
+        bytes.extend(words.into_iter().flat_map(u64::to_le_bytes));
+        (bytes, at, t)
+    }
+
+    fn find(bytes: &[u8]) -> Vec<Moduledata> {
+        let file = exe(&image(bytes));
+        let elf = Elf::parse(&file).unwrap();
+        Moduledata::find(&elf, &file, &Relocations::new(&elf, &file)).unwrap()
+    }
+
+    #[test]
+    fn found_by_its_words_and_read() {
+        let (bytes, at, tables) = module();
+        let found = find(&bytes);
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].addr, found[0].found_by),
+            (0x40_1000 + at as u64, FoundBy::Words)
+        );
+        let file = exe(&image(&bytes));
+        let elf = Elf::parse(&file).unwrap();
+        let read = found[0].tables(&Relocations::new(&elf, &file), None);
+        assert_eq!(read, ModuleTables { gofunc: None, ..tables });
+        assert_eq!(found[0].data()[1], 0x60_0010..0x60_0020);
+    }
+
+    #[test]
+    fn a_module_that_contradicts_its_table_is_not_believed() {
+        let (good, at, _) = module();
+        use word::*;
+        for number in [
+            PC_HEADER,
+            FUNCNAMETAB,
+            CUTAB,
+            PCLNTABLE,
+            FTAB,
+            FTAB + 1,
+            MINPC,
+            TEXT,
+            DATA[0],
+        ] {
+            let mut bad = good.clone();
+            bad[at + number * 8 + 2] ^= 0x80;
+            assert_eq!(find(&bad), [], "word {number}");
+        }
+    }
+
+    #[test]
+    fn any_byte_may_be_wrong() {
+        let (good, at, _) = module();
+        for index in (0..72).chain(at..good.len()) {
+            for value in [0, 0x7f, 0xff] {
+                let mut bad = good.clone();
+                bad[index] = value;
+                for module in find(&bad) {
+                    assert_eq!(module.addr, 0x40_1000 + at as u64);
+                }
+            }
+        }
+    }
+}

@@ -11,7 +11,7 @@ mod table;
 mod walk;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::image) mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -9,9 +9,9 @@ const BASE: u64 = 0x40_1000;
 const TEXT: u64 = 0x50_0000;
 
 /// Sections of a table: where each lies in the image.
-struct Built {
-    bytes: Vec<u8>,
-    tables: ModuleTables,
+pub(in crate::image) struct Built {
+    pub(in crate::image) bytes: Vec<u8>,
+    pub(in crate::image) tables: ModuleTables,
 }
 
 fn align(b: &mut Vec<u8>) -> u64 {
@@ -21,7 +21,7 @@ fn align(b: &mut Vec<u8>) -> u64 {
 
 /// Two functions: main.f (0x40 bytes, frame of 24 after 4 bytes, main.g inlined at 0x10..0x20, called at 0x08) and
 /// runtime.goexit (0x20 bytes).
-fn build(magic: u32) -> Built {
+pub(in crate::image) fn build(magic: u32) -> Built {
     let old = magic == 0xffff_fff0;
     let mut b = magic.to_le_bytes().to_vec();
     b.extend([0, 0, 1, 8]);
@@ -163,6 +163,21 @@ fn outside_the_text_there_is_nothing() {
         assert!(t.frames(pc).is_empty());
         assert_eq!(t.frame_size(pc), None);
     }
+}
+
+#[test]
+fn a_walk_shows_every_function() {
+    let t = open(&build(0xffff_fff1)).unwrap();
+    let mut shown = Vec::new();
+    t.walk(|f| {
+        shown.push((String::from_utf8_lossy(f.name).into_owned(), f.entry, f.end));
+        std::ops::ControlFlow::Continue(())
+    });
+    let (first, second) = (TEXT + 0x40, TEXT + 0x60);
+    assert_eq!(
+        shown,
+        [("main.f".into(), TEXT, first), ("runtime.goexit".into(), first, second)]
+    );
 }
 
 #[test]
