@@ -6,11 +6,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use super::Incomplete;
 use super::child::{Failure, Mode, Phase};
 use super::engine::End;
 use super::region::Header;
 use super::watchdog::Ended;
+use super::{Incomplete, PauseParts};
 use crate::error::{Error, Result};
 use crate::target::permissions::Access;
 use crate::target::process::{LiveProcess, gone};
@@ -113,5 +113,24 @@ pub(super) fn pause_of(header: &Header, ended_ns: u64) -> Duration {
         Duration::ZERO
     } else {
         Duration::from_nanos(end.saturating_sub(begin))
+    }
+}
+
+/// The parts of a pause that went through all of them.
+pub(super) fn parts_of(header: &Header, pause: Duration) -> PauseParts {
+    let begin = header.interrupt_ns.load(Ordering::Acquire);
+    let stopped = header.stopped_ns.load(Ordering::Relaxed);
+    let copied = header.copied_ns.load(Ordering::Acquire);
+    if begin == 0 || stopped < begin || copied < stopped {
+        return PauseParts::default();
+    }
+    let (stop, copy) = (
+        Duration::from_nanos(stopped - begin),
+        Duration::from_nanos(copied - stopped),
+    );
+    PauseParts {
+        stop,
+        copy,
+        release: pause.saturating_sub(stop).saturating_sub(copy),
     }
 }
