@@ -70,15 +70,9 @@ impl LiveProcess {
                 let interrupted = std::io::Error::new(std::io::ErrorKind::Interrupted, signal.as_str());
                 Err(Error::io("the capture was called off", interrupted))
             }
-            Ended::Exited if phase == Phase::Released => Ok(match header.end.load(Ordering::Acquire) {
-                end if end == End::Time as u32 && matches!(mode, Mode::Pause(_)) => Err(Incomplete::PauseSpent),
-                end if end == End::Time as u32 => Err(Incomplete::TimeSpent),
-                end if end == End::Bytes as u32 => Err(Incomplete::BytesSpent),
-                end if end == End::Waves as u32 => Err(Incomplete::Endless),
-                _ => Ok(()),
-            }),
-            // All was read; only letting go took too long, and the kernel has finished that.
-            Ended::Killed(_) | Ended::Overdue if phase >= Phase::Releasing => Ok(Ok(())),
+            Ended::Exited if phase == Phase::Released => Ok(completeness(header, mode)),
+            // Reading was over; only letting go took too long, and the kernel has finished that.
+            Ended::Killed(_) | Ended::Overdue if phase >= Phase::Releasing => Ok(completeness(header, mode)),
             Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopped => Ok(Err(Incomplete::PauseSpent)),
             Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopping => {
                 Err(self.too_slow(format!("process {pid} did not stop within the pause budget")))
@@ -100,6 +94,17 @@ impl LiveProcess {
     fn too_slow(&self, what: String) -> Error {
         let remedy = Some("read it without a stop (--no-pause), or allow a longer one (--max-pause)".to_owned());
         Error::PauseBudget { what, remedy }
+    }
+}
+
+/// Whether the pass that counts came to its own end.
+fn completeness(header: &Header, mode: Mode) -> std::result::Result<(), Incomplete> {
+    match header.end.load(Ordering::Acquire) {
+        end if end == End::Time as u32 && matches!(mode, Mode::Pause(_)) => Err(Incomplete::PauseSpent),
+        end if end == End::Time as u32 => Err(Incomplete::TimeSpent),
+        end if end == End::Bytes as u32 => Err(Incomplete::BytesSpent),
+        end if end == End::Waves as u32 => Err(Incomplete::Endless),
+        _ => Ok(()),
     }
 }
 
