@@ -392,7 +392,7 @@ mod tests {
         };
         for count in [0u64, 1, 2, 3, 10, 1000] {
             for (multiplier, high) in [(1, 0), (7919, 0), (999_983, 0), (7919, 0xffff_8000_0000_0000)] {
-                let starts = (0..count).map(|index| index * multiplier % 1009 * PAGE_BYTES | high);
+                let starts = (0..count).map(|index| (index * multiplier % 1009 * PAGE_BYTES) | high);
                 let mut spans: Vec<Span> = starts.map(span).collect();
                 let mut expected = spans.clone();
                 expected.sort_by_key(|span| span.start);
