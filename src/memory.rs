@@ -97,6 +97,12 @@ pub trait Memory {
     fn bytes(&self, addr: Addr, len: usize) -> Result<&[u8], MemoryError>;
 }
 
+/// Memory that can shrink while it is decoded.
+pub trait Forget: Memory {
+    /// Gives back what holds these bytes, which nobody will ask for again, as far as it holds nothing else.
+    fn forget(&mut self, range: Range);
+}
+
 /// One wish of a planner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -114,4 +120,10 @@ pub trait Planner {
     /// The wishes of wave `wave` (0, 1, 2, ...); an empty list ends the capture. Ranges may overlap, repeat and
     /// come in any order: the capture engine sorts, merges and reads them in as few calls as it can.
     fn wave(&mut self, wave: usize, captured: &dyn Memory) -> Vec<Request>;
+
+    /// Whether no later wave looks at what wave `wave` asks for. A rehearsal then only finds it.
+    fn is_last_need(&self, wave: usize) -> bool {
+        let _ = wave;
+        false
+    }
 }

@@ -41,22 +41,15 @@ pub fn checks(
     marks: Option<&Marks>,
 ) -> Vec<Check> {
     let busy = snapshot.processors.as_ref().map_or(1, |ps| ps.busy());
-    let largest_span = |spans: &Spans| spans.live.iter().map(|span| span.bytes()).max();
-    let span_bytes = snapshot
-        .spans
-        .as_ref()
-        .ok()
-        .and_then(largest_span)
-        .unwrap_or(0)
-        .max(IN_FLIGHT_BYTES);
+    let totals = snapshot.spans.as_ref().map(Totals::of).unwrap_or_default();
+    let span_bytes = totals.largest_bytes.max(IN_FLIGHT_BYTES);
     let mut list = Checks {
         list: Vec::new(),
         busy,
         span_bytes,
     };
     if let (Ok(spans), Ok(stats)) = (&snapshot.spans, &snapshot.memstats) {
-        let in_use = sum(spans.in_use().map(|span| span.bytes()));
-        let manual = sum(spans.manual().map(|span| span.bytes()));
+        let (in_use, manual) = (totals.in_use_bytes, totals.manual_bytes);
         let held = &stats.heap_stats;
         let manual_expected = held
             .in_stacks
@@ -68,14 +61,12 @@ pub fn checks(
             manual_expected as u64,
             manual,
         );
-        let allocated = sum(spans.in_use().map(|span| span.allocated_bytes()));
-        list.bytes("allocated slots = HeapAlloc", stats.heap_alloc, allocated);
-        let objects = sum(spans.in_use().map(|span| u64::from(span.alloc_count)));
+        list.bytes("allocated slots = HeapAlloc", stats.heap_alloc, totals.allocated_bytes);
         list.count(
             "allocated slots = HeapObjects",
             "objects",
             stats.heap_objects,
-            objects,
+            totals.objects,
             IN_FLIGHT_OBJECTS,
         );
         if let Ok(gc) = &snapshot.gc {
@@ -141,8 +132,8 @@ pub fn checks(
             );
         }
     }
-    if let (Ok(spans), Ok(places)) = (&snapshot.spans, &snapshot.places) {
-        let in_use = spans.in_use().filter(|span| !span.user_arena).count() as u64;
+    if let (Ok(_), Ok(places)) = (&snapshot.spans, &snapshot.places) {
+        let in_use = totals.in_use - totals.user_arenas;
         let once = in_use.saturating_sub(places.nowhere).saturating_sub(places.twice);
         list.count(
             "in-use spans found exactly once in mcaches and mcentrals",
@@ -159,10 +150,10 @@ pub fn checks(
             2,
         );
     }
-    if let (Ok(spans), Ok(arenas)) = (&snapshot.spans, &snapshot.arenas)
+    if let (Ok(_), Ok(arenas)) = (&snapshot.spans, &snapshot.arenas)
         && arenas.unreadable == 0
     {
-        let in_use = spans.in_use().count() as u64;
+        let in_use = totals.in_use;
         list.count(
             "heapArena.pageInUse = in-use spans",
             "spans",
@@ -227,6 +218,41 @@ pub fn checks(
         ));
     }
     list.list
+}
+
+/// What one walk over all spans adds up to: of a large heap the walk is what costs.
+#[derive(Default)]
+struct Totals {
+    in_use: u64,
+    user_arenas: u64,
+    in_use_bytes: u64,
+    manual_bytes: u64,
+    allocated_bytes: u64,
+    objects: u64,
+    largest_bytes: u64,
+}
+
+impl Totals {
+    fn of(spans: &Spans) -> Totals {
+        let mut totals = Totals::default();
+        let add = |sum: &mut u64, part: u64| *sum = sum.saturating_add(part);
+        for span in &spans.live {
+            let bytes = span.bytes();
+            totals.largest_bytes = totals.largest_bytes.max(bytes);
+            match span.state {
+                SpanState::InUse => {
+                    totals.in_use += 1;
+                    totals.user_arenas += u64::from(span.user_arena);
+                    add(&mut totals.in_use_bytes, bytes);
+                    add(&mut totals.allocated_bytes, span.allocated_bytes());
+                    add(&mut totals.objects, u64::from(span.alloc_count));
+                }
+                SpanState::Manual => add(&mut totals.manual_bytes, bytes),
+                SpanState::Dead => {}
+            }
+        }
+        totals
+    }
 }
 
 /// Bytes of the slots that the last mark found alive.

@@ -57,7 +57,13 @@ impl Kinds {
         if part >= whole {
             return self;
         }
-        let scale = |bytes: u64| (u128::from(bytes) * u128::from(part) / u128::from(whole.max(1))) as u64;
+        if part == 0 {
+            return Kinds::default();
+        }
+        let scale = |bytes: u64| match bytes.checked_mul(part) {
+            Some(product) => product / whole.max(1),
+            None => (u128::from(bytes) * u128::from(part) / u128::from(whole.max(1))) as u64,
+        };
         let mut scaled = Kinds {
             marked: scale(self.marked),
             since: scale(self.since),

@@ -2,6 +2,8 @@
 //! runtime/mgcmark_greenteagc.go), alloc bits for swept spans. Read after the release; a span's bits are accepted only
 //! if the span re-reads unchanged afterwards, so the target never waits for them.
 
+use super::capture::Requests;
+use super::cursor::{Fields, View};
 use super::layout::Layout;
 use super::mspan::{Span, SpanState, Spans, Sweep};
 use super::variants::Variant;
@@ -20,55 +22,86 @@ pub struct Marks {
     pub unreadable: u64,
 }
 
-/// Reads ranges of the running target; ranges that cannot be read are simply missing from the answer.
-pub type ReadRunning<'a> = dyn FnMut(&[Range]) -> Box<dyn Memory> + 'a;
+/// Reads lists of ranges of the running target, each list after all of the one before; ranges that cannot be read are
+/// simply missing from the answer.
+pub type ReadRunning<'a> = dyn FnMut(&[&[Range]]) -> Box<dyn Memory> + 'a;
 
 impl Marks {
-    /// Reads the bits of every in-use span of `spans`, as captured when `mheap_.sweepgen` was `sweepgen`.
-    pub fn read(read: &mut ReadRunning<'_>, layout: &Layout, variant: &Variant, sweepgen: u32, spans: &Spans) -> Marks {
-        let in_use = || {
-            spans
-                .live
-                .iter()
-                .enumerate()
-                .filter(|(_, span)| span.state == SpanState::InUse)
-        };
-        let mut wanted = Vec::new();
-        for (_, span) in in_use() {
-            let bits = Bits::of(span, layout, variant, sweepgen);
-            wanted.extend([Some(bits.heap), bits.inline].into_iter().flatten());
+    /// Reads the bits of every in-use span of `spans`, as captured when the sweepgen of the heap at `mheap` was
+    /// `sweepgen`.
+    pub fn read(
+        read: &mut ReadRunning<'_>,
+        layout: &Layout,
+        variant: &Variant,
+        (mheap, sweepgen): (Addr, u32),
+        spans: &Spans,
+    ) -> Marks {
+        let mut bits = Requests::default();
+        let mut headers = Requests::default();
+        for span in spans.in_use() {
+            let Bits { heap, inline } = Bits::of(span, layout, variant, sweepgen);
+            bits.push("mark bits", heap.start, heap.len);
+            if let Some(inline) = inline {
+                bits.push("inline mark bits", inline.start, inline.len);
+            }
+            if !settled(span, sweepgen) {
+                headers.push("mspan", span.addr, layout.mspan.size);
+            }
         }
-        let bits_memory = read(&merged(wanted));
-        // Only now the structures again: what did not change since the stop vouches for the bits read in between.
-        let headers = in_use()
-            .map(|(_, span)| Range::new(span.addr, layout.mspan.size))
-            .collect();
-        let after_memory = read(&merged(headers));
+        // The structures only after the bits: what did not change since the stop vouches for the bits read in between.
+        // Neither shares a page with the other.
+        let generation = layout.mheap.sweepgen;
+        let generation_at = Addr(mheap.0.wrapping_add(generation.offset));
+        headers.push("mheap_.sweepgen", generation_at, generation.size);
+        let memory = read(&[&merged(bits), &merged(headers)]);
+        let same_cycle = View::new(memory.as_ref(), "mheap_", mheap)
+            .u32(generation)
+            .is_ok_and(|after| after == sweepgen);
+        let others: Option<Box<dyn Memory>> = (!same_cycle).then(|| {
+            let mut headers = Requests::default();
+            for span in spans.in_use().filter(|span| settled(span, sweepgen)) {
+                headers.push("mspan", span.addr, layout.mspan.size);
+            }
+            read(&[&merged(headers)])
+        });
         let mut marks = Marks {
             of_span: vec![None; spans.live.len()],
             ..Marks::default()
         };
-        for (index, span) in in_use() {
-            let Ok(after) = Span::decode(after_memory.as_ref(), layout, span.addr) else {
-                marks.unreadable += 1;
-                continue;
-            };
-            if !same_bits(span, &after, sweepgen) {
-                marks.changed += 1;
+        for (span, slot) in spans.live.iter().zip(&mut marks.of_span) {
+            if span.state != SpanState::InUse {
                 continue;
             }
-            match Bits::of(span, layout, variant, sweepgen).count(bits_memory.as_ref(), span.nelems) {
-                Some(count) => {
-                    marks.accepted += 1;
-                    if let Some(slot) = marks.of_span.get_mut(index) {
-                        *slot = Some(count);
-                    }
+            let witness = match (settled(span, sweepgen), &others) {
+                (true, None) => None,
+                (true, Some(others)) => Some(others),
+                (false, _) => Some(&memory),
+            };
+            if let Some(witness) = witness {
+                let Ok(after) = Span::decode(witness.as_ref(), layout, span.addr) else {
+                    marks.unreadable += 1;
+                    continue;
+                };
+                if !same_bits(span, &after, sweepgen) {
+                    marks.changed += 1;
+                    continue;
                 }
+            }
+            *slot = Bits::of(span, layout, variant, sweepgen).count(memory.as_ref(), span.nelems);
+            match slot {
+                Some(_) => marks.accepted += 1,
                 None => marks.unreadable += 1,
             }
         }
         marks
     }
+}
+
+/// Whether the span keeps its alloc bits as long as the heap's sweepgen stays what it was: only sweeping replaces or
+/// frees them (runtime/mgcsweep.go `sweepLocked.sweep`), each span is swept once per cycle, and bit arenas are recycled
+/// only when a later cycle starts. User arenas are freed by other rules.
+fn settled(span: &Span, sweepgen: u32) -> bool {
+    matches!(Sweep::of(span.sweepgen, sweepgen), Sweep::Done | Sweep::Cached) && !span.user_arena
 }
 
 /// Whether the bits that belong to `before` are still those of `after`.
@@ -137,17 +170,16 @@ impl Bits {
 }
 
 /// Sorted and merged where they touch or nearly do.
-fn merged(mut ranges: Vec<Range>) -> Vec<Range> {
+fn merged(requests: Requests) -> Vec<Range> {
     const GAP: u64 = 512;
+    let mut ranges: Vec<Range> = requests.into_list().into_iter().map(|request| request.range).collect();
     ranges.sort_unstable();
-    let mut out: Vec<Range> = Vec::new();
-    for range in ranges {
-        match out.last_mut() {
-            Some(last) if range.start.0 <= last.end().0.saturating_add(GAP) => {
-                last.len = last.len.max(range.end().0 - last.start.0);
-            }
-            _ => out.push(range),
+    ranges.dedup_by(|next, range| {
+        let touches = next.start.0 <= range.end().0.saturating_add(GAP);
+        if touches {
+            range.len = range.len.max(next.end().0 - range.start.0);
         }
-    }
-    out
+        touches
+    });
+    ranges
 }

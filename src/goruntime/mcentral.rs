@@ -1,6 +1,8 @@
 //! Where every in-use span is: in one of the four sets of its class's mcentral (runtime/mcentral.go, mspanset.go) or
 //! in one mcache. Each must be found exactly once; this is both a figure and a check of the whole walk.
 
+use std::cell::Cell;
+
 use super::cursor::{DecodeError, Fields, View, word, words};
 use super::layout::{ArrayField, Layout};
 use super::mspan::{Span, SpanState, Spans, Sweep};
@@ -48,27 +50,68 @@ pub struct Places {
 }
 
 /// Finds spans by the address of their mspan.
+///
+/// A word for each: how many words behind the lowest structure it lies, above its position in `Spans::live`.
 pub struct SpanIndex {
-    by_addr: Vec<(Addr, u32)>,
+    lowest: u64,
+    near: Vec<u64>,
+    /// Those that do not fit a word, of which a real heap has none.
+    far: Vec<(Addr, u32)>,
+    /// Where the last one was found: lists are mostly in the order of their structures.
+    last: Cell<usize>,
 }
 
 impl SpanIndex {
+    /// More live spans than that are not indexed, which is more than are ever decoded.
+    const POSITION_BITS: u32 = 27;
+
     /// Indexes the live spans.
     pub fn new(spans: &Spans) -> SpanIndex {
-        let mut by_addr: Vec<(Addr, u32)> = spans
-            .live
-            .iter()
-            .enumerate()
-            .map(|(index, span)| (span.addr, index as u32))
-            .collect();
-        by_addr.sort_unstable();
-        SpanIndex { by_addr }
+        let lowest = spans.live.iter().map(|span| span.addr.0).min().unwrap_or(0);
+        let mut index = SpanIndex {
+            lowest,
+            near: Vec::with_capacity(spans.live.len()),
+            far: Vec::new(),
+            last: Cell::new(0),
+        };
+        for (position, span) in spans.live.iter().enumerate().take(1 << SpanIndex::POSITION_BITS) {
+            match index.key(span.addr) {
+                Some(key) => index.near.push(key | position as u64),
+                None => index.far.push((span.addr, position as u32)),
+            }
+        }
+        index.near.sort();
+        index.far.sort_unstable();
+        index
+    }
+
+    /// The key of the structure at `addr`, position 0.
+    fn key(&self, addr: Addr) -> Option<u64> {
+        let words = addr.0.checked_sub(self.lowest).filter(|distance| distance % 8 == 0)? / 8;
+        (words < 1 << (u64::BITS - SpanIndex::POSITION_BITS)).then_some(words << SpanIndex::POSITION_BITS)
     }
 
     /// Position in `Spans::live` of the span whose structure is at `addr`.
     pub fn find(&self, addr: Addr) -> Option<usize> {
-        let at = self.by_addr.binary_search_by_key(&addr, |entry| entry.0).ok()?;
-        self.by_addr.get(at).map(|entry| entry.1 as usize)
+        let Some(key) = self.key(addr) else {
+            let at = self.far.binary_search_by_key(&addr, |entry| entry.0).ok()?;
+            return self.far.get(at).map(|entry| entry.1 as usize);
+        };
+        let holds = |at: usize| {
+            let entry = *self.near.get(at)?;
+            (entry >> SpanIndex::POSITION_BITS == key >> SpanIndex::POSITION_BITS).then_some(entry)
+        };
+        let last = self.last.get();
+        for at in [last.wrapping_add(1), last.wrapping_sub(1)] {
+            if let Some(entry) = holds(at) {
+                self.last.set(at);
+                return Some((entry & ((1 << SpanIndex::POSITION_BITS) - 1)) as usize);
+            }
+        }
+        let at = self.near.partition_point(|&entry| entry < key);
+        let entry = holds(at)?;
+        self.last.set(at);
+        Some((entry & ((1 << SpanIndex::POSITION_BITS) - 1)) as usize)
     }
 }
 

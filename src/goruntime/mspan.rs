@@ -1,15 +1,20 @@
 //! Spans (runtime/mheap.go `mspan`): every span structure that the runtime ever made, what it holds now, and whether
 //! what it says is possible.
 
-use super::cursor::{DecodeError, Fields, Record, View, words};
+use super::cursor::{DecodeError, Fields, GoSlice, Record, View, words};
 use super::layout::Layout;
-use super::variants::{PAGE_BYTES, SPAN_CLASSES};
-use crate::memory::{Addr, Memory, Range};
+use super::variants::{FIXALLOC_CHUNK_BYTES, PAGE_BYTES, SPAN_CLASSES};
+use crate::memory::{Addr, Forget, Memory, Range};
 
 /// More span structures than any real heap has (a span for each 8 KiB of 1 TiB).
 const MOST_SPANS: u64 = 1 << 27;
 /// More slots than any span has (1024); from Go 1.22 on the field itself ends here.
 const MOST_SLOTS: u32 = u16::MAX as u32;
+
+/// Fewer structures than this are not worth giving back one stretch at a time.
+const WORTH_FORGETTING: u64 = 1 << 16;
+/// Structures read between two rounds of giving back.
+const FORGOTTEN_AT_ONCE: u64 = 1 << 15;
 
 /// `mspan.state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,36 +229,75 @@ pub struct Spans {
 impl Spans {
     /// Reads every span; single bad ones are counted, not fatal.
     pub fn decode(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Result<Spans, DecodeError> {
-        let view = View::new(memory, "mheap_", mheap);
-        let all = view.slice(layout.mheap.allspans)?;
-        if all.len > MOST_SPANS {
-            return Err(view.invalid("allspans has an impossible length"));
+        let all = all_spans(memory, layout, mheap)?;
+        let mut spans = Spans::with_room_for(all.len);
+        for pointer in words(memory, "allspans", all.ptr, all.len)? {
+            spans.add(memory, layout, Addr(pointer));
         }
-        let pointers = words(memory, "allspans", all.ptr, all.len)?;
-        let mut spans = Spans {
-            live: Vec::with_capacity(pointers.len()),
-            ..Spans::default()
-        };
-        for pointer in pointers {
-            match Span::decode(memory, layout, Addr(pointer)) {
-                Ok(span) if span.state == SpanState::Dead => spans.dead += 1,
-                Ok(span) => spans.live.push(span),
-                Err(error) => {
-                    match error {
-                        DecodeError::Missing { .. } => spans.unreadable += 1,
-                        DecodeError::Invalid { .. } => spans.impossible += 1,
-                    }
-                    spans.first_error.get_or_insert(error);
+        Ok(spans.finished())
+    }
+
+    /// The same, giving the structures' memory back as they are read: of a large heap they are most of a capture.
+    pub fn decode_forgetting(memory: &mut dyn Forget, layout: &Layout, mheap: Addr) -> Result<Spans, DecodeError> {
+        let all = all_spans(memory, layout, mheap)?;
+        if all.len < WORTH_FORGETTING {
+            return Spans::decode(memory, layout, mheap);
+        }
+        let mut spans = Spans::with_room_for(all.len);
+        // fixalloc cuts chunks into structures; what is left of a chunk belongs to nobody.
+        let rest = FIXALLOC_CHUNK_BYTES.checked_rem(layout.mspan.size).unwrap_or(0);
+        let (mut start, mut end) = (0, 0);
+        let mut index = 0;
+        while index < all.len {
+            let at = Addr(all.ptr.0.wrapping_add(index.wrapping_mul(8)));
+            let count = FORGOTTEN_AT_ONCE.min(all.len - index);
+            let mut done: Vec<Range> = Vec::new();
+            for pointer in words(memory, "allspans", at, count)? {
+                spans.add(memory, layout, Addr(pointer));
+                if pointer != end && Some(pointer) != end.checked_add(rest) {
+                    done.push(Range::new(Addr(start), end - start));
+                    start = pointer;
                 }
+                end = pointer.saturating_add(layout.mspan.size);
+            }
+            done.push(Range::new(Addr(start), end - start));
+            start = end;
+            done.into_iter().for_each(|range| memory.forget(range));
+            index += count;
+        }
+        Ok(spans.finished())
+    }
+
+    fn with_room_for(count: u64) -> Spans {
+        Spans {
+            live: Vec::with_capacity(usize::try_from(count).unwrap_or(0)),
+            ..Spans::default()
+        }
+    }
+
+    fn add(&mut self, memory: &dyn Memory, layout: &Layout, addr: Addr) {
+        match Span::decode(memory, layout, addr) {
+            Ok(span) if span.state == SpanState::Dead => self.dead += 1,
+            Ok(span) => self.live.push(span),
+            Err(error) => {
+                match error {
+                    DecodeError::Missing { .. } => self.unreadable += 1,
+                    DecodeError::Invalid { .. } => self.impossible += 1,
+                }
+                self.first_error.get_or_insert(error);
             }
         }
-        spans.live.sort_unstable_by_key(|span| span.start);
+    }
+
+    /// Sorts the spans by address and counts those that overlap.
+    fn finished(mut self) -> Spans {
+        sort_by_start(&mut self.live);
         let mut end = 0;
-        for span in &spans.live {
-            spans.overlapping += u64::from(span.start < end);
+        for span in &self.live {
+            self.overlapping += u64::from(span.start < end);
             end = end.max(span.range().end().0);
         }
-        Ok(spans)
+        self
     }
 
     /// Spans that hold heap objects.
@@ -267,9 +311,96 @@ impl Spans {
     }
 }
 
+/// `mheap_.allspans`, of a length that can be.
+fn all_spans(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Result<GoSlice, DecodeError> {
+    let view = View::new(memory, "mheap_", mheap);
+    let all = view.slice(layout.mheap.allspans)?;
+    match all.len > MOST_SPANS {
+        true => Err(view.invalid("allspans has an impossible length")),
+        false => Ok(all),
+    }
+}
+
+/// Sorts by first address. Of the large structures each moves once; what is sorted is a word for each, and the runs
+/// that a heap grows in cost the stable sort next to nothing.
+fn sort_by_start(spans: &mut [Span]) {
+    const INDEX_BITS: u32 = MOST_SPANS.trailing_zeros();
+    const INDEX: u64 = MOST_SPANS - 1;
+    if spans.is_sorted_by_key(|span| span.start) {
+        return;
+    }
+    let packs = |span: &Span| span.start / PAGE_BYTES < 1 << (u64::BITS - INDEX_BITS);
+    if !spans.iter().all(packs) || spans.len() as u64 > MOST_SPANS {
+        spans.sort_by_key(|span| span.start);
+        return;
+    }
+    let mut order: Vec<u64> = spans
+        .iter()
+        .enumerate()
+        .map(|(index, span)| (span.start / PAGE_BYTES) << INDEX_BITS | index as u64)
+        .collect();
+    order.sort();
+    let from = |order: &[u64], at: usize| order.get(at).map_or(at, |entry| (entry & INDEX) as usize);
+    for first in 0..spans.len() {
+        // Each cycle of the permutation is gone round once; places that are done point to themselves.
+        let Some(&held) = spans.get(first) else { break };
+        let mut at = first;
+        loop {
+            let next = from(&order, at);
+            if let Some(entry) = order.get_mut(at) {
+                *entry = at as u64;
+            }
+            let moved = if next == first {
+                held
+            } else {
+                spans.get(next).copied().unwrap_or(held)
+            };
+            if let Some(slot) = spans.get_mut(at) {
+                *slot = moved;
+            }
+            if next == first || next == at {
+                break;
+            }
+            at = next;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_sort_whatever_their_order() {
+        let span = |start: u64| Span {
+            addr: Addr(start ^ 0xff),
+            start,
+            npages: 1,
+            elemsize: 0,
+            gcmark_bits: Addr::NIL,
+            alloc_bits: Addr::NIL,
+            next: Addr::NIL,
+            large_type: Addr::NIL,
+            nelems: 0,
+            alloc_count: 0,
+            alloc_count_before_cache: 0,
+            freeindex: 0,
+            sweepgen: 0,
+            spanclass: 0,
+            state: SpanState::Manual,
+            user_arena: false,
+        };
+        for count in [0u64, 1, 2, 3, 10, 1000] {
+            for (multiplier, high) in [(1, 0), (7919, 0), (999_983, 0), (7919, 0xffff_8000_0000_0000)] {
+                let starts = (0..count).map(|index| (index * multiplier % 1009 * PAGE_BYTES) | high);
+                let mut spans: Vec<Span> = starts.map(span).collect();
+                let mut expected = spans.clone();
+                expected.sort_by_key(|span| span.start);
+                sort_by_start(&mut spans);
+                assert_eq!(spans, expected, "{count} times {multiplier}");
+            }
+        }
+    }
 
     #[test]
     fn sweepgen_is_read_relative_to_the_heap() {

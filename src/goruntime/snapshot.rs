@@ -14,7 +14,7 @@ use super::pagealloc::{PageAlloc, PageCache};
 use super::processors::Processors;
 use super::stacks::ManualSpans;
 use super::variants::Variant;
-use crate::memory::{Memory, Missing};
+use crate::memory::{Forget, Memory, Missing};
 
 /// One section of the snapshot: its data, or why it could not be decoded.
 pub type Section<T> = Result<T, DecodeError>;
@@ -47,9 +47,31 @@ pub struct Snapshot {
 impl Snapshot {
     /// Decodes everything that the summary planner captured.
     pub fn decode(memory: &dyn Memory, layout: &Layout, variant: &Variant, globals: &Globals) -> Snapshot {
+        let spans = Spans::decode(memory, layout, globals.mheap);
+        Snapshot::with_spans(spans, memory, layout, variant, globals)
+    }
+
+    /// The same, giving back on the way what is large and read only once.
+    pub fn decode_forgetting(
+        memory: &mut dyn Forget,
+        layout: &Layout,
+        variant: &Variant,
+        globals: &Globals,
+    ) -> Snapshot {
+        let spans = Spans::decode_forgetting(memory, layout, globals.mheap);
+        Snapshot::with_spans(spans, memory, layout, variant, globals)
+    }
+
+    fn with_spans(
+        spans: Section<Spans>,
+        memory: &dyn Memory,
+        layout: &Layout,
+        variant: &Variant,
+        globals: &Globals,
+    ) -> Snapshot {
         let gc = Gc::decode(memory, layout, variant, globals);
         let sweepgen = View::new(memory, "mheap_", globals.mheap).u32(layout.mheap.sweepgen);
-        let spans = whole_enough(Spans::decode(memory, layout, globals.mheap), |spans| Missed {
+        let spans = whole_enough(spans, |spans| Missed {
             missing: spans.unreadable,
             there: spans.live.len() as u64 + spans.dead,
             first: spans.first_error,

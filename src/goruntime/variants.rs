@@ -23,6 +23,8 @@ pub const SIZE_CLASSES: usize = 68;
 pub const SPAN_CLASSES: usize = SIZE_CLASSES << 1;
 /// `maxTinySize`: bytes of a tiny block (runtime/malloc.go).
 pub const TINY_BLOCK_BYTES: u64 = 16;
+/// `_FixAllocChunk`: bytes that a fixalloc cuts into structures at a time (runtime/malloc.go).
+pub const FIXALLOC_CHUNK_BYTES: u64 = 16 << 10;
 /// `pageCachePages`: pages a P claims at a time (runtime/mpagecache.go).
 pub const PAGE_CACHE_PAGES: u64 = 64;
 /// `pallocChunksL2Bits`: the second level of the chunk map has `1 << 13` entries.

@@ -16,6 +16,9 @@ pub struct Capture {
     pub anomalies: u64,
     /// Time from the first interrupt to the last release, in ns; null when nothing was stopped by the tool.
     pub pause_ns: Option<u64>,
+    /// The pause in its parts, in order: stop, copy, release. Empty when nothing was stopped by the tool.
+    #[serde(default)]
+    pub pause_steps: Vec<Step>,
     /// Time of the whole scan, in ns.
     pub wall_ns: Option<u64>,
     /// Bytes copied from the target.

@@ -531,6 +531,7 @@ fn head(pid: u64, exe: &str, uptime_ns: u64, threads: u64, gomaxprocs: u64) -> A
         consistent: true,
         anomalies: 0,
         pause_ns: Some(2_100_000),
+        pause_steps: Vec::new(),
         wall_ns: Some(41_000_000),
         bytes_read: Some(11_400_000),
         threads_stopped: Some(threads),

@@ -19,7 +19,7 @@ mod sys;
 mod threads;
 
 pub use capture::{
-    Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, PauseLoad, Stop, StopKind,
+    Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, PauseLoad, PauseParts, Stop, StopKind,
 };
 pub use cgroup::{CgroupFacts, CgroupVersion};
 pub use host::{HostFacts, ThpSettings, volunteer_for_oom};

@@ -270,6 +270,24 @@ impl LiveProcess {
         }
     }
 
+    /// The same for a process whose threads stand still, in as few calls as will do: it cannot have exited while its
+    /// pidfd says it has not and its executable is there, and cannot have called exec while the address space that was
+    /// opened is in use.
+    pub(crate) fn recheck_stopped(&self) -> Result<()> {
+        let same_program = || {
+            let stat = self.proc.stat("exe");
+            stat.is_ok_and(|stat| (stat.st_dev, stat.st_ino) == self.exe_id)
+        };
+        match (&self.pidfd, &self.memory) {
+            (Some(pidfd), Some(memory))
+                if !exited(pidfd) && !matches!(memory.read_at(&mut [0; 8], 0), Ok(0)) && same_program() =>
+            {
+                Ok(())
+            }
+            _ => self.recheck(),
+        }
+    }
+
     /// Makes sure that its memory may be read, or says who refuses and what helps.
     pub fn check_access(&self) -> Result<()> {
         if self.pid() == std::process::id() as i32 {

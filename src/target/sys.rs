@@ -1,6 +1,6 @@
 //! The kernel calls that `nix` does not wrap, or wraps in a way that loses what we need (real-time signals, event
-//! stops). Each function is a thin, safe face over one call; together with `capture/region.rs` this is all the unsafe
-//! code of the room.
+//! stops). Each function is a thin, safe face over one call; together with `capture/region.rs` and one line of
+//! `capture/child.rs` this is all the unsafe code of the room.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -264,14 +264,25 @@ pub(crate) fn pending_signals() -> SigSet {
     }
 }
 
-/// Puts this process ahead of all ordinary ones, where that is permitted.
-pub(crate) fn run_first() {
+/// Puts this thread ahead of all ordinary ones, where that is permitted; whether it is.
+pub(crate) fn run_first() -> bool {
     let lowest = libc::sched_param { sched_priority: 1 };
     // SAFETY: the parameter is a live value of the type the call expects; 0 is the calling thread.
     let refused = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &lowest) } != 0;
     if refused {
         // SAFETY: no memory is passed.
         unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
+    }
+    !refused
+}
+
+/// Has the allocator keep what is freed, so that a second run of the same work finds its memory mapped and present.
+pub(crate) fn keep_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: two settings of the allocator; no memory is passed.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_MAX, 0);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, i32::MAX);
     }
 }
 

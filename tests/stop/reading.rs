@@ -151,3 +151,28 @@ fn the_byte_budget_bounds_the_copy() {
     assert_eq!(capture.bytes_read, 16 * PAGE);
     assert_eq!(capture.missing[0].1, Missing::BudgetSpent);
 }
+
+#[test]
+fn a_pause_too_short_for_all_brings_what_was_asked_for_first() {
+    let mut target = Target::start("pattern", &[20_000]);
+    let at = target.ready[0];
+    let last = at + 19_000 * PAGE;
+    let waves = Waves(vec![vec![request(last, 8)], vec![request(at, 20_000 * PAGE)]]);
+    let process = target.open();
+    // On a busy machine the stop alone may take that long.
+    for _ in 0..200 {
+        let Ok(capture) = process.capture(&mut || Box::new(waves.clone()), &pause_of(Duration::from_millis(4))) else {
+            continue;
+        };
+        if capture.complete != Err(Incomplete::PauseSpent) || capture.bytes_read == 0 {
+            continue;
+        }
+        assert!(capture.memory.bytes(Addr(last), 8).is_ok(), "the first wave came first");
+        assert!(capture.bytes_read < 20_000 * PAGE);
+        assert!(capture.memory.bytes(Addr(at), 20_000 * PAGE as usize).is_err());
+        expect_free(target.pid());
+        return;
+    }
+    target.kill();
+    panic!("80 MB were always copied in 4 ms, or never begun");
+}

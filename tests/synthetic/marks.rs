@@ -159,3 +159,21 @@ fn marked_garbage_and_free_slots_fill_the_span() {
     let sum = heap.bytes.marked + heap.bytes.garbage + heap.bytes.since + heap.bytes.free + heap.bytes.tails;
     assert_eq!(sum, 2 * bytes);
 }
+
+#[test]
+fn swept_spans_are_looked_at_again_when_another_cycle_has_begun() {
+    let spans = (0..3).map(|_| Span::small(Release::Go126, 74, 8).marks([0, 1]));
+    let target = Synth::release(Release::Go126).spans(spans).build();
+    let scan = target.scan();
+    let heap = target.w.at("runtime.mheap", scan.mheap.0, "sweepgen");
+    let bits = target.w.at("runtime.mspan", target.spans[1].addr, "allocBits");
+    let marks = target
+        .marks_with(&scan, |mut space| {
+            space.write(heap, &12u32.to_le_bytes());
+            space.write(bits, &target.spans[1].start.to_le_bytes());
+            space
+        })
+        .unwrap();
+    assert_eq!(marks.of_span, [Some(2), None, Some(2)]);
+    assert_eq!((marks.accepted, marks.changed, marks.unreadable), (2, 1, 0));
+}

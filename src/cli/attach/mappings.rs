@@ -16,18 +16,18 @@ pub fn mapping_rows(maps: &Maps, snapshot: &Snapshot) -> Vec<MappingRow> {
         .as_ref()
         .map(|pages| pages.in_use.as_slice())
         .unwrap_or_default();
-    let tables = runtime_tables(snapshot);
+    let tables = runtime_tables(maps, snapshot);
     let programs = programs(maps);
     let mut rows = Vec::new();
     let mut before: Option<(&Mapping, MappingKind)> = None;
-    for mapping in maps.iter() {
+    for (mapping, holds_tables) in maps.iter().zip(tables) {
         let range = mapping.range();
         let kind = match &mapping.backing {
             Backing::File { .. } if programs.contains(&(mapping.device, mapping.inode)) => MappingKind::Binary,
             Backing::File { .. } => MappingKind::MappedFile,
             // The zero-filled end of a program's data segment follows it without a gap.
             Backing::Anonymous { .. } if follows_data(before, range) => MappingKind::Binary,
-            Backing::Anonymous { .. } if holds_any(&tables, range) => MappingKind::GoMetadata,
+            Backing::Anonymous { .. } if holds_tables => MappingKind::GoMetadata,
             _ => MappingKind::Other,
         };
         before = Some((mapping, kind));
@@ -67,33 +67,40 @@ fn follows_data(before: Option<(&Mapping, MappingKind)>, range: Range) -> bool {
     })
 }
 
-/// Addresses that lie in memory of the runtime's own, ascending.
-fn runtime_tables(snapshot: &Snapshot) -> Vec<Addr> {
-    let mut tables = Vec::new();
-    tables.extend(
-        snapshot
-            .arenas
-            .iter()
-            .flat_map(|arenas| arenas.metadata.iter().copied()),
-    );
+/// For each mapping, whether it holds tables of the runtime's own.
+fn runtime_tables(maps: &Maps, snapshot: &Snapshot) -> Vec<bool> {
+    let mappings = maps.iter().as_slice();
+    let mut holds = vec![false; mappings.len()];
+    // There are millions of tables in a few mappings: the one that held the last of its kind is tried first.
+    let mut note = |last: &mut usize, addr: Addr| {
+        let inside = |at: usize| {
+            let mapping = mappings.get(at);
+            mapping.is_some_and(|mapping| (mapping.start..mapping.end).contains(&addr.0))
+        };
+        if !inside(*last) {
+            let at = mappings.partition_point(|mapping| mapping.end <= addr.0);
+            if !inside(at) {
+                return;
+            }
+            *last = at;
+        }
+        if let Some(slot) = holds.get_mut(*last) {
+            *slot = true;
+        }
+    };
+    let (mut structure, mut alloc, mut mark, mut other) = (0, 0, 0, 0);
     for span in snapshot.spans.iter().flat_map(|spans| &spans.live) {
-        tables.extend([span.addr, span.alloc_bits, span.gcmark_bits]);
+        note(&mut structure, span.addr);
+        note(&mut alloc, span.alloc_bits);
+        note(&mut mark, span.gcmark_bits);
     }
-    tables.extend(
-        snapshot
-            .processors
-            .iter()
-            .flat_map(|ps| ps.mcaches().map(|mcache| mcache.addr)),
-    );
-    tables.retain(|addr| !addr.is_nil());
-    tables.sort_unstable();
-    tables.dedup();
-    tables
-}
-
-fn holds_any(sorted: &[Addr], range: Range) -> bool {
-    let first = sorted.partition_point(|addr| *addr < range.start);
-    sorted.get(first).is_some_and(|addr| *addr < range.end())
+    for addr in snapshot.arenas.iter().flat_map(|arenas| &arenas.metadata) {
+        note(&mut other, *addr);
+    }
+    for mcache in snapshot.processors.iter().flat_map(|ps| ps.mcaches()) {
+        note(&mut other, mcache.addr);
+    }
+    holds
 }
 
 /// The parts of `range` outside the ascending, disjoint ranges `heap`.

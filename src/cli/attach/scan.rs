@@ -68,11 +68,7 @@ impl Steps<'_> {
     }
 
     fn end(&mut self, name: &str) {
-        let wall_ns = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.list.push(Step {
-            name: name.to_owned(),
-            wall_ns,
-        });
+        self.list.push(step(name, self.since.elapsed()));
         self.since = Instant::now();
     }
 }
@@ -97,11 +93,12 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
 
     steps.begin("copying the runtime's structures");
     let mut planner = || -> Box<dyn crate::memory::Planner> { Box::new(Summary::new(runtime.clone())) };
-    let capture = process.capture(&mut planner, &options.capture)?;
+    let mut capture = process.capture(&mut planner, &options.capture)?;
     steps.end("capture");
 
     steps.begin("decoding");
-    let snapshot = Snapshot::decode(&capture.memory, &runtime.layout, &runtime.variant, &runtime.globals);
+    let snapshot =
+        Snapshot::decode_forgetting(&mut capture.memory, &runtime.layout, &runtime.variant, &runtime.globals);
     steps.end("decode");
 
     steps.begin("reading mark bits and residency");
@@ -156,8 +153,8 @@ fn read_marks(process: &LiveProcess, runtime: &Runtime, snapshot: &Snapshot) -> 
         (Err(error), _) | (_, Err(error)) => return (None, Some(error.to_string())),
     };
     let mut failed = None;
-    let mut read = |ranges: &[Range]| -> Box<dyn Memory> {
-        match process.read_running(ranges) {
+    let mut read = |lists: &[&[Range]]| -> Box<dyn Memory> {
+        match process.read_running_in_turn(lists) {
             Ok(captured) => Box::new(captured),
             Err(error) => {
                 failed = Some(error.to_string());
@@ -165,7 +162,13 @@ fn read_marks(process: &LiveProcess, runtime: &Runtime, snapshot: &Snapshot) -> 
             }
         }
     };
-    let marks = Marks::read(&mut read, &runtime.layout, &runtime.variant, sweepgen, spans);
+    let marks = Marks::read(
+        &mut read,
+        &runtime.layout,
+        &runtime.variant,
+        (runtime.globals.mheap, sweepgen),
+        spans,
+    );
     match failed {
         None => (Some(marks), None),
         Some(why) => (None, Some(why)),
@@ -253,6 +256,7 @@ fn head(
     report.capture = model::Capture {
         stop,
         pause_ns: u64::try_from(capture.pause.as_nanos()).ok(),
+        pause_steps: pause_steps(capture),
         bytes_read: Some(capture.bytes_read),
         threads_stopped: Some(if stop == model::Stop::Paused {
             capture.threads as u64
@@ -319,6 +323,22 @@ fn layout_source(from: &Provenance) -> Layout {
     }
 }
 
+fn pause_steps(capture: &Capture) -> Vec<Step> {
+    let parts = capture.pause_parts;
+    let named = [("stop", parts.stop), ("copy", parts.copy), ("release", parts.release)];
+    match capture.stop {
+        StopKind::Paused => named.into_iter().map(|(name, time)| step(name, time)).collect(),
+        StopKind::Frozen | StopKind::None => Vec::new(),
+    }
+}
+
+fn step(name: &str, time: Duration) -> Step {
+    Step {
+        name: name.to_owned(),
+        wall_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+    }
+}
+
 /// Unmet requests listed one by one.
 const MISSING_SHOWN: usize = 5;
 
@@ -337,9 +357,11 @@ fn arguments(process: &LiveProcess) -> Option<Vec<String>> {
 
 pub fn tool() -> Tool {
     use nix::sys::resource::{UsageWho, getrusage};
-    let peak = getrusage(UsageWho::RUSAGE_SELF)
-        .ok()
-        .and_then(|usage| u64::try_from(usage.max_rss()).ok());
+    // The helper that captures ends before the tool decodes: the larger of the two is the peak of both together.
+    let peak = [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN]
+        .into_iter()
+        .filter_map(|who| u64::try_from(getrusage(who).ok()?.max_rss()).ok())
+        .max();
     Tool {
         name: env!("CARGO_PKG_NAME").to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -42,4 +42,8 @@ impl Planner for Summary {
         self.chased = planner.chased;
         requests
     }
+
+    fn is_last_need(&self, wave: usize) -> bool {
+        SummaryPlanner::is_last_need(wave)
+    }
 }

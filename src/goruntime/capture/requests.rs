@@ -6,6 +6,9 @@ use crate::memory::{Addr, Range, Request};
 /// Ranges closer than this are read as one, bytes.
 const MERGE_GAP: u64 = 4096;
 
+/// How many of the latest requests may still grow.
+const LOOK_BACK: usize = 4;
+
 /// The requests of one wave.
 #[derive(Debug, Default)]
 pub struct Requests {
@@ -19,7 +22,14 @@ impl Requests {
         if addr.is_nil() || len == 0 {
             return;
         }
-        if let Some(last) = self.list.last_mut().filter(|last| last.what == what) {
+        // Structures made on several Ps come from as many places in turn.
+        for last in self
+            .list
+            .iter_mut()
+            .rev()
+            .take(LOOK_BACK)
+            .take_while(|last| last.what == what)
+        {
             let (start, last_end) = (last.range.start.0, last.range.end().0);
             if addr.0 <= last_end.saturating_add(MERGE_GAP) && end.0.saturating_add(MERGE_GAP) >= start {
                 let (from, to) = (start.min(addr.0), last_end.max(end.0));
@@ -31,6 +41,27 @@ impl Requests {
             range: Range::new(addr, len),
             what,
         });
+    }
+
+    /// Asks for `len` bytes of a `what` at each of `addrs`. As [`push`](Requests::push), and quick where they come in
+    /// clusters.
+    pub fn push_all(&mut self, what: &'static str, addrs: impl Iterator<Item = u64>, len: u64) {
+        let (mut start, mut end) = (0u64, 0u64);
+        for addr in addrs {
+            let Some(behind) = addr.checked_add(len) else { continue };
+            if end != 0 && addr >= start && addr <= end.saturating_add(MERGE_GAP) {
+                end = end.max(behind);
+                continue;
+            }
+            self.push(what, Addr(start), end - start);
+            (start, end) = if addr == 0 { (0, 0) } else { (addr, behind) };
+        }
+        self.push(what, Addr(start), end - start);
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     /// The requests, in the order of their first mention.
@@ -53,6 +84,20 @@ mod tests {
         let list = requests.into_list();
         assert_eq!(list.len(), 2);
         assert_eq!(list[0].range, Range::new(Addr(0xff60), 0x140 + 0xa0));
+    }
+
+    #[test]
+    fn many_at_once_ask_for_the_same_as_one_by_one() {
+        for addrs in [
+            vec![0x10000, 0x100a0, 0x10140, 0x90000, 0, u64::MAX - 8, 0x900a0, 0x10000],
+            vec![],
+            vec![0],
+        ] {
+            let (mut one_by_one, mut at_once) = (Requests::default(), Requests::default());
+            addrs.iter().for_each(|&addr| one_by_one.push("mspan", Addr(addr), 160));
+            at_once.push_all("mspan", addrs.into_iter(), 160);
+            assert_eq!(one_by_one.into_list(), at_once.into_list());
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::goruntime::processors::MOST_PS;
 use crate::goruntime::variants::{CHUNK_BYTES, SPAN_CLASSES, Variant};
 use crate::memory::{Addr, Memory, Planner, Request};
 
+/// The waves that ask for what there is most of.
+const GOROUTINES: usize = 4;
+const SPANS: usize = 5;
 /// Waves after which following a chain is given up; a healthy target needs four, and one per 4 KiB of free mcaches
 /// (a GOMAXPROCS of 256 that shrank to 1 leaves 255 of them, up to 2296 bytes each).
 const LAST_WAVE: usize = 256;
@@ -41,6 +44,11 @@ impl<'a> SummaryPlanner<'a> {
             variant,
             chased: Default::default(),
         }
+    }
+
+    /// As [`Planner::is_last_need`].
+    pub(super) fn is_last_need(wave: usize) -> bool {
+        matches!(wave, GOROUTINES | SPANS)
     }
 
     /// Everything at a fixed address.
@@ -146,15 +154,6 @@ impl<'a> SummaryPlanner<'a> {
     fn structures(&self, memory: &dyn Memory, out: &mut Requests) {
         let (l, g) = (self.layout, self.globals);
         let mheap = View::new(memory, "mheap_", g.mheap);
-        self.each_pointer(
-            memory,
-            mheap.slice(l.mheap.allspans).map(|s| (s.ptr, s.len)),
-            "mspan",
-            l.mspan.size,
-            out,
-        );
-        let allgs = View::new(memory, "allgs", g.allgs).slice(WHOLE_SLICE);
-        self.each_pointer(memory, allgs.map(|s| (s.ptr, s.len)), "g", l.g.size, out);
         let allp = View::new(memory, "allp", g.allp).slice(WHOLE_SLICE);
         self.each_pointer(memory, allp.map(|s| (s.ptr, s.cap)), "p", l.p.size, out);
         let _ = self.page_bitmaps(memory, out);
@@ -171,6 +170,19 @@ impl<'a> SummaryPlanner<'a> {
         }
     }
 
+    /// Every g.
+    fn goroutines(&self, memory: &dyn Memory, out: &mut Requests) {
+        let allgs = View::new(memory, "allgs", self.globals.allgs).slice(WHOLE_SLICE);
+        self.each_pointer(memory, allgs.map(|s| (s.ptr, s.len)), "g", self.layout.g.size, out);
+    }
+
+    /// Every span.
+    fn spans(&self, memory: &dyn Memory, out: &mut Requests) {
+        let l = self.layout;
+        let allspans = View::new(memory, "mheap_", self.globals.mheap).slice(l.mheap.allspans);
+        self.each_pointer(memory, allspans.map(|s| (s.ptr, s.len)), "mspan", l.mspan.size, out);
+    }
+
     fn each_pointer(
         &self,
         memory: &dyn Memory,
@@ -183,9 +195,7 @@ impl<'a> SummaryPlanner<'a> {
         let Ok(pointers) = words(memory, what, ptr, len.min(MOST_ELEMENTS)) else {
             return;
         };
-        for pointer in pointers {
-            out.push(what, Addr(pointer), size);
-        }
+        out.push_all(what, pointers, size);
     }
 
     fn page_bitmaps(&self, memory: &dyn Memory, out: &mut Requests) -> Result<(), DecodeError> {
@@ -304,11 +314,34 @@ impl Planner for SummaryPlanner<'_> {
                 self.globals(&mut out);
             }
             1 => self.arrays(captured, &mut out),
-            2 => self.structures(captured, &mut out),
-            3 => self.third(captured, &mut out),
+            2 => {
+                self.structures(captured, &mut out);
+                self.chains(captured, &mut out);
+            }
+            3 => {
+                self.third(captured, &mut out);
+                self.chains(captured, &mut out);
+            }
+            // The mass comes last: what a budget leaves out is not what the rest hangs on. A wave without wishes
+            // would end the capture, so the last two ask for both where one has none.
+            GOROUTINES | SPANS => {
+                if wave == GOROUTINES {
+                    self.goroutines(captured, &mut out);
+                }
+                if wave == SPANS || out.is_empty() {
+                    self.spans(captured, &mut out);
+                }
+                if out.is_empty() {
+                    self.chains(captured, &mut out);
+                }
+            }
             _ if wave < LAST_WAVE => self.chains(captured, &mut out),
             _ => {}
         }
         out.into_list()
+    }
+
+    fn is_last_need(&self, wave: usize) -> bool {
+        SummaryPlanner::is_last_need(wave)
     }
 }

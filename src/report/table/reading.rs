@@ -102,6 +102,9 @@ fn render_more(page: &mut Page<'_>) {
             units::counted(threads, "thread", "threads")
         )));
     }
+    for part in &capture.pause_steps {
+        items.push(faint(format!("{} {}", part.name, units::duration(part.wall_ns))));
+    }
     items.extend(
         capture
             .bytes_read

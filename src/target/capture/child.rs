@@ -1,5 +1,6 @@
 //! The child that captures. It rehearses on the running target, stops it, reads, lets it go and exits; it writes
 //! nothing but the shared region and talks to nobody. Whatever goes wrong it ends, and its end frees the target.
+#![allow(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
@@ -13,14 +14,15 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 
+use super::again::Again;
 use super::cost::PauseLoad;
-use super::engine::{End, Engine, Limits};
+use super::engine::{End, Engine, Learned, Limits, covers};
 use super::reader::{RangeReader, ReadError};
 use super::region::Header;
-use super::store::Store;
+use super::store::{Run, Store};
 use super::tracer::{StopError, Tracer};
 use crate::error::Error;
-use crate::memory::Planner;
+use crate::memory::{Missing, Planner};
 use crate::target::host::volunteer_for_oom;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, monotonic_ns};
@@ -285,22 +287,28 @@ fn capture(
         deadline_ns: monotonic_ns().saturating_add(task.patience.as_nanos() as u64),
     };
     store.region().header().generation.store(1, Ordering::Release);
-    stamp(store);
-    let end = Engine::new(reader, store, patience(), false).run(&mut *make_planner())?;
+    stamp(store.region().header());
+    sys::keep_freed_memory();
+    let mut rehearsal = match task.mode {
+        Mode::Pause(_) => Engine::rehearsing(reader, store, patience()),
+        Mode::Once | Mode::Twice { .. } => Engine::new(reader, store, patience(), false),
+    };
+    let end = rehearsal.run(&mut *make_planner())?;
     match task.mode {
         Mode::Once => {}
         Mode::Twice { compare } => {
             // A pass cut short stays the only one: the next would be no longer.
             if end != End::Time {
                 store.begin_second_pass();
-                stamp(store);
+                stamp(store.region().header());
                 Engine::new(reader, store, patience(), compare).run(&mut *make_planner())?;
             }
         }
         Mode::Pause(max) => {
             // Made before the clock starts, like everything else that can be.
             let mut planner = make_planner();
-            paused(process, reader, store, &mut *planner, task.bytes, max)?;
+            let learned = rehearsal.learned()?;
+            paused(process, reader, store, learned, &mut *planner, task.bytes, max)?;
         }
     }
     // A target that was stopped has been checked then, and may do what it likes now.
@@ -319,11 +327,11 @@ fn paused(
     process: &LiveProcess,
     reader: &mut dyn RangeReader,
     store: &mut Store,
+    mut learned: Learned,
     planner: &mut dyn Planner,
     bytes: u64,
     max: Duration,
 ) -> Result<(), Failed> {
-    let max_ns = max.as_nanos() as u64;
     let mut tracer = Tracer::seize(process)?;
     let threads = tracer.threads() as u64;
     store.region().header().threads.store(threads as u32, Ordering::Relaxed);
@@ -336,26 +344,30 @@ fn paused(
     }
     let mut timer = KillTimer::make()?;
     store.begin_second_pass();
-    // While this process waits for a CPU the target stands still. It is short, and the timer ends it in any case.
+    let shift = store.page_shift();
+    let copier = reader
+        .copier()
+        .ok_or_else(|| Failed::new(Failure::Internal, "nothing to copy with"))?;
+    // While this process waits for a CPU the target stands still. It is short, and the timer ends it in any case. The
+    // helper inherits the priority.
     sys::run_first();
-    let enter = |store: &Store, phase: Phase| store.region().header().phase.store(phase as u32, Ordering::Release);
-
-    // From here to the release every line is part of the pause.
-    let begin_ns = monotonic_ns();
-    store.region().header().interrupt_ns.store(begin_ns, Ordering::Release);
-    enter(store, Phase::Stopping);
-    timer.arm(max)?;
-    let deadline_ns = begin_ns.saturating_add(max_ns.saturating_sub(load.release_ns()));
-    tracer.stop(deadline_ns)?;
-    stamp(store);
-    enter(store, Phase::Stopped);
-    process.recheck()?;
-    Engine::new(reader, store, Limits { bytes, deadline_ns }, false).run(planner)?;
-    enter(store, Phase::Releasing);
-    let left = tracer.release();
+    // SAFETY: this process ends without destructors, and between here and the end of `copy` nothing looks at pages.
+    let parts = unsafe { store.region_mut().lend() };
+    let again = Again::prepare(&learned.calls, parts, shift, copier);
+    let deadline_ns = stop(process, &mut tracer, store.region().header(), &mut timer, (max, load))?;
+    learned.brought = again.copy(deadline_ns)?;
+    let mut engine = Engine::continuing(reader, store, Limits { bytes, deadline_ns }, learned);
+    engine.run(planner)?;
+    let copied = engine.into_copied();
+    process.recheck_stopped()?;
     let header = store.region().header();
+    header.copied_ns.store(monotonic_ns(), Ordering::Release);
+    enter(header, Phase::Releasing);
+    let left = tracer.release();
     header.released_ns.store(monotonic_ns(), Ordering::Release);
+    drop_what_moved(process, reader, store, &copied);
 
+    let header = store.region().header();
     header.threads.store(tracer.threads() as u32, Ordering::Relaxed);
     header.late_threads.store(tracer.late as u32, Ordering::Relaxed);
     header.gone_threads.store(tracer.gone() as u32, Ordering::Relaxed);
@@ -363,9 +375,49 @@ fn paused(
     Ok(())
 }
 
+/// Stops the target; from its first line to the release every line is part of the pause. Returns when reading must end.
+fn stop(
+    process: &LiveProcess,
+    tracer: &mut Tracer<'_>,
+    header: &Header,
+    timer: &mut KillTimer,
+    (max, load): (Duration, PauseLoad),
+) -> Result<u64, Failed> {
+    let begin_ns = monotonic_ns();
+    header.interrupt_ns.store(begin_ns, Ordering::Release);
+    enter(header, Phase::Stopping);
+    timer.arm(max)?;
+    let deadline_ns = begin_ns.saturating_add((max.as_nanos() as u64).saturating_sub(load.release_ns(max)));
+    tracer.stop(deadline_ns)?;
+    stamp(header);
+    enter(header, Phase::Stopped);
+    process.recheck_stopped()?;
+    Ok(deadline_ns)
+}
+
+fn enter(header: &Header, phase: Phase) {
+    header.phase.store(phase as u32, Ordering::Release);
+}
+
+/// The mappings were looked up shortly before the stop. What is not mapped as something to be read any more may not
+/// have been when it was copied.
+fn drop_what_moved(process: &LiveProcess, reader: &mut dyn RangeReader, store: &Store, copied: &[Run]) {
+    // A target that has exited or called exec since was there while it was read.
+    let Ok(readable) = reader.readable() else { return };
+    if process.recheck_stopped().is_err() {
+        return;
+    }
+    let shift = store.page_shift();
+    for run in copied
+        .iter()
+        .filter(|run| !covers(&readable, run.start, run.end(shift)))
+    {
+        store.set_missing(*run, Missing::NotMapped);
+    }
+}
+
 /// Notes what time it is for the bytes about to be read.
-fn stamp(store: &Store) {
-    let header = store.region().header();
+fn stamp(header: &Header) {
     header.stopped_ns.store(monotonic_ns(), Ordering::Relaxed);
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     header.realtime_ns.store(since.as_nanos() as u64, Ordering::Release);

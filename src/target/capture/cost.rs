@@ -8,6 +8,8 @@ const THREAD_NS: u64 = 11_000;
 const FIXED_NS: u64 = 300_000;
 /// Releasing one thread.
 const RELEASE_NS: u64 = 6_000;
+/// What may still pass when the time for reading is over: a call that is under way, and taking stock.
+const LAST_CALL_NS: u64 = 450_000;
 /// Copying the structure of one span and its entry in the list, and of one goroutine.
 const SPAN_NS: u64 = 30;
 const GOROUTINE_NS: u64 = 150;
@@ -48,8 +50,9 @@ impl PauseLoad {
     }
 
     /// What must be left of a budget, in ns, when the last byte has been read.
-    pub(super) fn release_ns(&self) -> u64 {
-        self.threads.saturating_mul(RELEASE_NS).saturating_add(FIXED_NS / 2)
+    pub(super) fn release_ns(&self, budget: Duration) -> u64 {
+        let last_call = LAST_CALL_NS.min(budget.as_nanos() as u64 / 4);
+        self.threads.saturating_mul(RELEASE_NS).saturating_add(last_call)
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::IoSliceMut;
 use std::sync::atomic::Ordering;
 
 use super::reader::{Pages, RangeReader, ReadError, Readable};
+use super::region::Region;
 use super::runs::{MAX_CALL_BYTES, Pieces, cut_first, join, split};
 use super::store::{PageState, Run, Store};
 use crate::memory::{Addr, Missing, Planner, Range, Request};
@@ -20,6 +21,11 @@ const MAX_PAGES: usize = 64 << 20;
 const SCAN_GAP: u64 = 64 << 10;
 /// After so many unreadable pages in a row the rest of a run is given up.
 const MAX_FAULTS: usize = 64;
+
+/// With fewer pages to populate than this a second thread is not worth starting.
+const WORTH_SHARING_PAGES: usize = 1024;
+/// Room made beforehand for the list of what a pass copies.
+const COPIED_EXPECTED: usize = 16 << 10;
 
 /// Why a pass ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,12 +53,33 @@ pub(crate) struct Limits {
     pub deadline_ns: u64,
 }
 
+/// What one pass leaves for the next, so that the next has little to find out while the target stands still.
+#[derive(Debug, Default)]
+pub(crate) struct Learned {
+    /// What may be read.
+    readable: Vec<Readable>,
+    /// The pages that were there, in the order in which the planner asked for them, cut into calls.
+    pub calls: Vec<Vec<Run>>,
+    /// How many bytes each call has brought already; 0 for those left to the next pass.
+    pub brought: Vec<usize>,
+    /// What was asked for and is no readable memory.
+    holes: Holes,
+}
+
 /// One pass over a target.
 pub(crate) struct Engine<'a> {
     reader: &'a mut dyn RangeReader,
     store: &'a mut Store,
     limits: Limits,
     readable: Vec<Readable>,
+    rehearsing: bool,
+    /// Whether `readable` is of this pass.
+    fresh: bool,
+    /// Calls to make before the planner is asked, and what they brought already.
+    calls: Vec<(Vec<Run>, usize)>,
+    holes: Holes,
+    /// What was copied, in order.
+    copied: Vec<Run>,
     /// Where pages read in both passes are compared; `None` while the target stands still.
     compare: Option<Vec<u8>>,
     pages: usize,
@@ -72,6 +99,11 @@ impl<'a> Engine<'a> {
             store,
             limits,
             readable: Vec::new(),
+            rehearsing: false,
+            fresh: false,
+            calls: Vec::new(),
+            holes: Holes::default(),
+            copied: Vec::new(),
             compare,
             pages: 0,
             bytes: 0,
@@ -80,11 +112,82 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Runs `planner` to its end or the end of the limits.
-    pub(crate) fn run(&mut self, planner: &mut dyn Planner) -> Result<End, ReadError> {
+    /// A pass that only prepares for the next: what nothing depends on is found, not copied.
+    pub(crate) fn rehearsing(reader: &'a mut dyn RangeReader, store: &'a mut Store, limits: Limits) -> Self {
+        Engine {
+            rehearsing: true,
+            ..Engine::new(reader, store, limits, false)
+        }
+    }
+
+    /// A pass that begins with what another one learned.
+    pub(crate) fn continuing(
+        reader: &'a mut dyn RangeReader,
+        store: &'a mut Store,
+        limits: Limits,
+        learned: Learned,
+    ) -> Self {
+        Engine {
+            readable: learned.readable,
+            calls: learned
+                .calls
+                .into_iter()
+                .zip(learned.brought.into_iter().chain(std::iter::repeat(0)))
+                .collect(),
+            holes: learned.holes,
+            copied: Vec::with_capacity(COPIED_EXPECTED),
+            ..Engine::new(reader, store, limits, false)
+        }
+    }
+
+    /// What this pass found out, for the next one. The mappings are looked up once more, and what was copied from
+    /// mappings that are gone is left out.
+    pub(crate) fn learned(self) -> Result<Learned, ReadError> {
+        let readable = self.reader.readable()?;
+        let shift = self.store.page_shift();
+        let copied: Vec<Run> = self
+            .copied
+            .into_iter()
+            .filter(|run| covers(&readable, run.start, run.end(shift)))
+            .collect();
+        let mut pieces = Pieces::new(&copied, shift);
+        let mut calls: Vec<Vec<Run>> = std::iter::from_fn(|| pieces.next_batch()).collect();
+        for call in &mut calls {
+            // The buffers of one call are cut from the region in one go.
+            call.sort_unstable_by_key(|run| run.page);
+            join(call, shift);
+        }
+        Ok(Learned {
+            readable,
+            calls,
+            brought: Vec::new(),
+            holes: self.holes,
+        })
+    }
+
+    /// What was copied, in order.
+    pub(crate) fn into_copied(self) -> Vec<Run> {
+        self.copied
+    }
+
+    /// Reads the mappings as they are now.
+    fn look_up_mappings(&mut self) -> Result<(), ReadError> {
         self.readable = self.reader.readable()?;
+        self.fresh = true;
         let ranges: Vec<(u64, u64)> = self.readable.iter().map(|range| (range.start, range.end)).collect();
         self.store.set_readable(&ranges);
+        Ok(())
+    }
+
+    /// Runs `planner` to its end or the end of the limits.
+    pub(crate) fn run(&mut self, planner: &mut dyn Planner) -> Result<End, ReadError> {
+        if self.readable.is_empty() {
+            self.look_up_mappings()?;
+        }
+        self.read_again()?;
+        if self.end != End::Running {
+            return Ok(self.finish(self.end));
+        }
         for wave in 0..MAX_WAVES {
             let requests = planner.wave(wave, self.store);
             if requests.is_empty() {
@@ -95,7 +198,7 @@ impl<'a> Engine<'a> {
                 .header()
                 .waves
                 .store(wave as u32 + 1, Ordering::Relaxed);
-            self.read_wave(&requests)?;
+            self.read_wave(&requests, self.rehearsing && planner.is_last_need(wave))?;
             if self.end != End::Running {
                 return Ok(self.finish(self.end));
             }
@@ -121,15 +224,38 @@ impl<'a> Engine<'a> {
         self.end == End::Time
     }
 
-    fn read_wave(&mut self, requests: &[Request]) -> Result<(), ReadError> {
+    /// Reads the pages of the pass before, in few large calls.
+    fn read_again(&mut self) -> Result<(), ReadError> {
+        let shift = self.store.page_shift();
+        for (call, brought) in std::mem::take(&mut self.calls) {
+            self.pages += call.iter().map(|run| run.pages).sum::<usize>();
+            let rest = self.note_copied(&call, brought >> shift);
+            let rest = self.within_budget(rest);
+            self.copy_call(rest)?;
+        }
+        Ok(())
+    }
+
+    fn read_wave(&mut self, requests: &[Request], only_find: bool) -> Result<(), ReadError> {
         let mut wanted = self.queue(requests);
+        if self.holes.new && !self.fresh {
+            // Asked for memory that was none before the stop: the heap has grown since.
+            self.look_up_mappings()?;
+            wanted.extend(self.queue(requests));
+        }
         // The order of the region, so that the buffers of one call can be cut from it in one go. Within a window it
         // is the order of addresses.
         wanted.sort_unstable_by_key(|run| run.page);
         join(&mut wanted, self.store.page_shift());
         let to_read = self.present(&wanted)?;
         let to_read = self.within_budget(to_read);
-        self.copy(&to_read)
+        if !only_find {
+            return self.copy(&to_read);
+        }
+        populate(self.store.region(), &to_read);
+        let pages = to_read.iter().map(|run| run.pages).sum();
+        self.commit(&to_read, pages);
+        Ok(())
     }
 
     /// The pages these wishes need and nobody has read yet.
@@ -156,8 +282,11 @@ impl<'a> Engine<'a> {
             {
                 hint = self.readable.partition_point(|range| range.end <= start);
             }
+            let mut behind = start;
             for range in self.readable.iter().skip(hint).take_while(|range| range.start < end) {
                 let (from, to) = (start.max(range.start), end.min(range.end));
+                self.holes.note(behind, from);
+                behind = to;
                 let room = (MAX_PAGES.saturating_sub(self.pages) as u64).saturating_mul(page);
                 let to = to.min(from.saturating_add(room));
                 self.pages += ((to - from) / page) as usize;
@@ -165,6 +294,7 @@ impl<'a> Engine<'a> {
                     self.end = End::Bytes;
                 }
             }
+            self.holes.note(behind, end);
         }
         list
     }
@@ -321,33 +451,40 @@ impl<'a> Engine<'a> {
     fn copy(&mut self, runs: &[Run]) -> Result<(), ReadError> {
         let shift = self.store.page_shift();
         let mut work = Pieces::new(runs, shift);
+        while let Some(batch) = work.next_batch() {
+            self.copy_call(batch)?;
+        }
+        Ok(())
+    }
+
+    /// Copies what fits one call, in as many as it takes where pages cannot be read.
+    fn copy_call(&mut self, mut batch: Vec<Run>) -> Result<(), ReadError> {
+        let shift = self.store.page_shift();
         let mut faults = 0;
-        while let Some(mut batch) = work.next_batch() {
-            while !batch.is_empty() {
-                if self.out_of_time() {
+        while !batch.is_empty() {
+            if self.out_of_time() {
+                batch
+                    .iter()
+                    .for_each(|run| self.store.set_missing(*run, Missing::BudgetSpent));
+                break;
+            }
+            let done = match self.read_batch(&batch) {
+                Ok(bytes) => bytes >> shift,
+                Err(ReadError::Fault) => 0,
+                Err(error) => return Err(error),
+            };
+            batch = self.commit(&batch, done);
+            if done > 0 {
+                faults = 0;
+            } else if let Some(bad) = cut_first(&mut batch, shift) {
+                // A call that brings nothing stopped at its very first page.
+                self.store.set_missing(bad, Missing::Unreadable);
+                faults += 1;
+                if faults == MAX_FAULTS {
                     batch
-                        .iter()
-                        .for_each(|run| self.store.set_missing(*run, Missing::BudgetSpent));
-                    break;
-                }
-                let done = match self.read_batch(&batch) {
-                    Ok(bytes) => bytes >> shift,
-                    Err(ReadError::Fault) => 0,
-                    Err(error) => return Err(error),
-                };
-                batch = self.commit(&batch, done);
-                if done > 0 {
+                        .drain(..)
+                        .for_each(|run| self.store.set_missing(run, Missing::Unreadable));
                     faults = 0;
-                } else if let Some(bad) = cut_first(&mut batch, shift) {
-                    // A call that brings nothing stopped at its very first page.
-                    self.store.set_missing(bad, Missing::Unreadable);
-                    faults += 1;
-                    if faults == MAX_FAULTS {
-                        batch
-                            .drain(..)
-                            .for_each(|run| self.store.set_missing(run, Missing::Unreadable));
-                        faults = 0;
-                    }
                 }
             }
         }
@@ -382,13 +519,25 @@ impl<'a> Engine<'a> {
     }
 
     /// Marks the first `pages` pages of a batch as captured; returns the others.
-    fn commit(&mut self, batch: &[Run], mut pages: usize) -> Vec<Run> {
+    fn commit(&mut self, batch: &[Run], pages: usize) -> Vec<Run> {
+        let first = self.copied.len();
+        let rest = self.note_copied(batch, pages);
+        for run in self.copied.iter().skip(first) {
+            self.store.set_captured(*run);
+        }
+        rest
+    }
+
+    /// Takes note of the first `pages` pages of a batch, which are marked as captured already; returns the others.
+    fn note_copied(&mut self, batch: &[Run], mut pages: usize) -> Vec<Run> {
         let shift = self.store.page_shift();
         let mut rest = Vec::new();
         for run in batch {
             let done = run.pages.min(pages);
             pages -= done;
-            self.store.set_captured(Run { pages: done, ..*run });
+            if done > 0 {
+                self.copied.push(Run { pages: done, ..*run });
+            }
             self.bytes += (done as u64) << shift;
             if done < run.pages {
                 rest.push(Run {
@@ -405,6 +554,60 @@ impl<'a> Engine<'a> {
             .store(self.bytes, Ordering::Relaxed);
         rest
     }
+}
+
+/// Stretches that were asked for and are no readable memory, as far as they are remembered.
+#[derive(Debug, Default)]
+struct Holes {
+    known: Vec<(u64, u64)>,
+    /// Whether one was met that was not known.
+    new: bool,
+}
+
+impl Holes {
+    /// The pass after is not to be slowed down by remembering many.
+    const MOST: usize = 64;
+
+    fn note(&mut self, start: u64, end: u64) {
+        if start >= end || self.known.contains(&(start, end)) {
+            return;
+        }
+        self.new = true;
+        if self.known.len() < Holes::MOST {
+            self.known.push((start, end));
+        }
+    }
+}
+
+/// Gives the pages of `runs` their memory, on two threads where there is much to do.
+fn populate(region: &Region, runs: &[Run]) {
+    let all = |runs: &[Run]| runs.iter().for_each(|run| region.populate(run.page, run.pages));
+    if runs.iter().map(|run| run.pages).sum::<usize>() < WORTH_SHARING_PAGES {
+        return all(runs);
+    }
+    let (one, other) = runs.split_at(runs.len() / 2);
+    std::thread::scope(|scope| {
+        let helper = std::thread::Builder::new()
+            .stack_size(256 << 10)
+            .spawn_scoped(scope, || all(one));
+        all(other);
+        if helper.is_err() {
+            all(one);
+        }
+    });
+}
+
+/// Whether every page of `start..end` lies in one of `readable`.
+pub(crate) fn covers(readable: &[Readable], start: u64, end: u64) -> bool {
+    let first = readable.partition_point(|range| range.end <= start);
+    let mut at = start;
+    for range in readable.iter().skip(first) {
+        if range.start > at || at >= end {
+            break;
+        }
+        at = range.end;
+    }
+    at >= end
 }
 
 /// Takes bytes over from a buffer, counting what differs from the pass before.

@@ -1,6 +1,7 @@
 //! One capture: a planner says which bytes a scan needs, a child process stops the target for a moment and copies
 //! them, its parent sees to it that the moment stays short. The result is plain [`Memory`].
 
+mod again;
 mod child;
 mod cost;
 mod engine;
@@ -19,7 +20,7 @@ use self::child::{Mode, Task};
 pub use self::cost::PauseLoad;
 use self::reader::{ProcessReader, RangeReader};
 use self::store::Store;
-use self::verdict::pause_of;
+use self::verdict::{parts_of, pause_of};
 use self::watchdog::Ended;
 use super::cgroup::{CgroupFacts, own_cpu_quota};
 use super::host::HostFacts;
@@ -27,7 +28,7 @@ use super::pages::PageMap;
 use super::process::{LiveProcess, gone};
 use super::sys::monotonic_ns;
 use crate::error::{Error, Result};
-use crate::memory::{Addr, Memory, MemoryError, Missing, Planner, Range, Request};
+use crate::memory::{Addr, Forget, Memory, MemoryError, Missing, Planner, Range, Request};
 
 /// Missing wishes listed one by one; more are counted.
 const MAX_MISSING: usize = 1000;
@@ -96,6 +97,17 @@ pub struct Changes {
     pub changed_bytes: u64,
 }
 
+/// What a pause was spent on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PauseParts {
+    /// From the first interrupt until every thread stood still.
+    pub stop: Duration,
+    /// Reading.
+    pub copy: Duration,
+    /// Letting every thread go.
+    pub release: Duration,
+}
+
 /// The bytes of a capture.
 #[derive(Debug)]
 pub struct Captured {
@@ -112,6 +124,8 @@ pub struct Capture {
     pub stop: StopKind,
     /// From the first interrupt to the last release; zero when it was not stopped by this tool.
     pub pause: Duration,
+    /// The pause in its parts; all zero when it was not stopped by this tool, or its end came before theirs.
+    pub pause_parts: PauseParts,
     /// All of it, rehearsal and fork included.
     pub wall: Duration,
     /// Bytes copied in the pass that counts.
@@ -184,13 +198,18 @@ impl LiveProcess {
 
     /// Reads ranges of the running target, for what need not be of one moment. Bounded and filtered as a capture is.
     pub fn read_running(&self, ranges: &[Range]) -> Result<Captured> {
-        let requests: Vec<Request> = ranges.iter().map(|&range| Request { range, what: "" }).collect();
-        let mut make = || -> Box<dyn Planner> {
-            Box::new(Listed {
-                requests: requests.clone(),
-            })
-        };
-        self.read_running_planned(&mut make)
+        self.read_running_in_turn(&[ranges])
+    }
+
+    /// Like [`read_running`](LiveProcess::read_running), each list after all of the one before. A page that two lists
+    /// need is read with the first of them.
+    pub fn read_running_in_turn(&self, lists: &[&[Range]]) -> Result<Captured> {
+        let requests =
+            |ranges: &&[Range]| -> Vec<Request> { ranges.iter().map(|&range| Request { range, what: "" }).collect() };
+        let waves = lists.iter().filter(|list| !list.is_empty()).map(requests);
+        let mut listed = Some(Listed { waves: waves.collect() });
+        // Asked for once: there is one pass.
+        self.read_running_planned(&mut || Box::new(listed.take().unwrap_or_default()))
     }
 
     /// Like [`read_running`](LiveProcess::read_running), for what only a planner can name.
@@ -242,6 +261,7 @@ impl LiveProcess {
         let mut capture = Capture {
             stop: kind,
             pause,
+            pause_parts: parts_of(header, pause),
             wall: Duration::ZERO,
             bytes_read: header.bytes_read.load(Ordering::Relaxed),
             waves: count(&header.waves),
@@ -325,14 +345,21 @@ impl Memory for Captured {
     }
 }
 
-/// A planner with one wave, known beforehand.
+impl Forget for Captured {
+    fn forget(&mut self, range: Range) {
+        self.store.forget(range);
+    }
+}
+
+/// A planner whose waves are known beforehand.
+#[derive(Default)]
 struct Listed {
-    requests: Vec<Request>,
+    waves: Vec<Vec<Request>>,
 }
 
 impl Planner for Listed {
     fn wave(&mut self, wave: usize, _captured: &dyn Memory) -> Vec<Request> {
-        if wave == 0 { self.requests.clone() } else { Vec::new() }
+        self.waves.get_mut(wave).map(std::mem::take).unwrap_or_default()
     }
 }
 

@@ -62,8 +62,42 @@ pub(crate) trait RangeReader {
     /// before the first page that cannot be read; that page being the very first is `ReadError::Fault`.
     fn read(&mut self, from: &[Range], into: &mut [IoSliceMut<'_>]) -> Result<usize, ReadError>;
 
+    /// A means to read that can be given to another thread, if there is one.
+    fn copier(&self) -> Option<Copier> {
+        None
+    }
+
     /// Fills `page` from the image's file at `offset`, zeroes behind its end. False when it cannot.
     fn read_image(&mut self, offset: u64, page: &mut [u8]) -> bool;
+}
+
+/// Copies the memory of a process, whose pages the caller knows to be there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Copier {
+    pid: Pid,
+}
+
+impl Copier {
+    /// As [`RangeReader::read`].
+    pub(crate) fn read(&self, from: &[Range], into: &mut [IoSliceMut<'_>]) -> Result<usize, ReadError> {
+        let remote: Vec<RemoteIoVec> = from
+            .iter()
+            .map(|range| RemoteIoVec {
+                base: range.start.0 as usize,
+                len: range.len as usize,
+            })
+            .collect();
+        loop {
+            return match process_vm_readv(self.pid, into, &remote) {
+                Ok(0) => Err(ReadError::Fault),
+                Ok(bytes) => Ok(bytes),
+                Err(Errno::EINTR) => continue,
+                Err(Errno::EFAULT) => Err(ReadError::Fault),
+                Err(Errno::ESRCH) => Err(ReadError::Gone),
+                Err(errno) => Err(ReadError::Refused(errno)),
+            };
+        }
+    }
 }
 
 /// Reads a live process.
@@ -127,23 +161,16 @@ impl RangeReader for ProcessReader<'_> {
     }
 
     fn read(&mut self, from: &[Range], into: &mut [IoSliceMut<'_>]) -> Result<usize, ReadError> {
-        let remote: Vec<RemoteIoVec> = from
-            .iter()
-            .map(|range| RemoteIoVec {
-                base: range.start.0 as usize,
-                len: range.len as usize,
-            })
-            .collect();
-        loop {
-            return match process_vm_readv(Pid::from_raw(self.process.pid()), into, &remote) {
-                Ok(0) => Err(ReadError::Fault),
-                Ok(bytes) => Ok(bytes),
-                Err(Errno::EINTR) => continue,
-                Err(Errno::EFAULT) => Err(ReadError::Fault),
-                Err(Errno::ESRCH) => Err(ReadError::Gone),
-                Err(errno) => Err(ReadError::Refused(errno)),
-            };
+        Copier {
+            pid: Pid::from_raw(self.process.pid()),
         }
+        .read(from, into)
+    }
+
+    fn copier(&self) -> Option<Copier> {
+        Some(Copier {
+            pid: Pid::from_raw(self.process.pid()),
+        })
     }
 
     fn read_image(&mut self, offset: u64, page: &mut [u8]) -> bool {

@@ -47,6 +47,8 @@ pub(crate) struct Header {
     pub interrupt_ns: AtomicU64,
     /// CLOCK_MONOTONIC when every thread stood still.
     pub stopped_ns: AtomicU64,
+    /// CLOCK_MONOTONIC when all was read, before the first release.
+    pub copied_ns: AtomicU64,
     /// CLOCK_MONOTONIC after the last release.
     pub released_ns: AtomicU64,
     /// Nanoseconds since 1970 at the moment the pass took place.
@@ -102,6 +104,16 @@ pub(crate) struct WindowSlot {
     pub len: AtomicU64,
     /// Index of its first page in the region.
     pub page: AtomicU64,
+}
+
+/// The parts of a region, side by side.
+pub(crate) struct Parts {
+    /// The header.
+    pub header: &'static Header,
+    /// The state of every page.
+    pub states: &'static [AtomicU8],
+    /// The pages.
+    pub data: &'static mut [u8],
 }
 
 /// The shared mapping.
@@ -208,6 +220,64 @@ impl Region {
     pub(crate) fn data(&self) -> &[u8] {
         // SAFETY: `pages_at` and `pages` describe the rest of the mapping; it is readable and starts as zeroes.
         unsafe { std::slice::from_raw_parts(self.base.byte_add(self.pages_at).as_ptr(), self.pages * self.page_bytes) }
+    }
+
+    /// Header, states and pages, each by itself, for a thread that may outlive the borrow.
+    ///
+    /// # Safety
+    ///
+    /// The region must never be dropped (the child that captures ends without destructors). From now until whoever
+    /// got a part of `data` is done with it, that part must not be reached through this region.
+    pub(crate) unsafe fn lend(&mut self) -> Parts {
+        // SAFETY: the same ranges as in `header`, `states` and `data_mut`, which do not overlap; the caller keeps other
+        // views of the pages away, and the other two are atomics.
+        unsafe {
+            Parts {
+                header: self.base.cast::<Header>().as_ref(),
+                states: std::slice::from_raw_parts(
+                    self.base.byte_add(self.states_at).cast::<AtomicU8>().as_ptr(),
+                    self.pages,
+                ),
+                data: std::slice::from_raw_parts_mut(
+                    self.base.byte_add(self.pages_at).as_ptr(),
+                    self.pages * self.page_bytes,
+                ),
+            }
+        }
+    }
+
+    /// Gives some pages their memory, so that writing them later does not stop for it. Their content stays.
+    pub(crate) fn populate(&self, page: usize, pages: usize) {
+        if page.checked_add(pages).is_none_or(|end| end > self.pages) {
+            return;
+        }
+        let (at, len) = (self.pages_at + page * self.page_bytes, pages * self.page_bytes);
+        // SAFETY: the range lies inside the mapping; its content does not change.
+        let done = unsafe { libc::madvise(self.base.byte_add(at).as_ptr().cast(), len, libc::MADV_POPULATE_WRITE) };
+        if done != 0 {
+            // Before Linux 5.14: by touching them.
+            for page in 0..pages {
+                // SAFETY: inside the mapping and aligned; an atomic or with zero changes nothing, whoever else looks.
+                let byte = unsafe {
+                    self.base
+                        .byte_add(at + page * self.page_bytes)
+                        .cast::<AtomicU8>()
+                        .as_ref()
+                };
+                byte.fetch_or(0, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Frees the memory of some pages, which read as zeroes from then on.
+    pub(crate) fn discard(&mut self, page: usize, pages: usize) {
+        if page.checked_add(pages).is_none_or(|end| end > self.pages) {
+            return;
+        }
+        let (at, len) = (self.pages_at + page * self.page_bytes, pages * self.page_bytes);
+        // SAFETY: the range lies inside the mapping, and the exclusive borrow keeps every view of it away. A hole in
+        // shared memory reads as zeroes.
+        let _ = unsafe { madvise(self.base.byte_add(at).cast(), len, MmapAdvise::MADV_REMOVE) };
     }
 
     /// The pages, to be filled.

@@ -5,7 +5,7 @@ use super::store::Run;
 /// Buffers per call: IOV_MAX.
 pub(crate) const MAX_IOVECS: usize = 1024;
 /// Bytes per call: small enough to look at the clock in between, large enough not to matter.
-pub(crate) const MAX_CALL_BYTES: u64 = 512 << 10;
+pub(crate) const MAX_CALL_BYTES: u64 = 256 << 10;
 
 /// Cuts runs into calls.
 pub(crate) struct Pieces<'a> {

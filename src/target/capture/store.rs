@@ -2,7 +2,7 @@
 //! shared region for every page of its own, so a structure that was read in two waves is still one slice, no page is
 //! ever read twice in a pass, and the real capture finds the pages of the rehearsal already in memory.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use super::region::{MAX_WINDOWS, Region};
 use crate::memory::{Addr, Memory, MemoryError, Missing, Range};
@@ -63,6 +63,8 @@ pub(crate) struct Store {
     pass: u8,
     shift: u32,
     last: AtomicUsize,
+    /// Whether the last pass was ended from outside.
+    cut_short: bool,
 }
 
 impl Store {
@@ -82,6 +84,7 @@ impl Store {
             pass: 1,
             shift,
             last,
+            cut_short: false,
         })
     }
 
@@ -104,6 +107,7 @@ impl Store {
     /// memory here already.
     pub(crate) fn begin_second_pass(&mut self) {
         self.pass = 2;
+        self.region.header().end.store(0, Ordering::Relaxed);
         self.region.header().generation.store(2, Ordering::Release);
     }
 
@@ -132,6 +136,7 @@ impl Store {
             })
             .collect();
         windows.sort_unstable_by_key(|window| window.start);
+        self.cut_short = header.end.load(Ordering::Acquire) == 0;
         self.windows = windows;
         self.pass = if header.generation.load(Ordering::Acquire) == 2 {
             2
@@ -186,6 +191,31 @@ impl Store {
         for state in self.states_of(run) {
             state.store(value, Ordering::Relaxed);
         }
+    }
+
+    /// Gives back the whole pages of `range`; they count as never captured.
+    pub(crate) fn forget(&mut self, range: Range) {
+        let page = 1u64 << self.shift;
+        let (Some(start), end) = (
+            range.start.0.checked_next_multiple_of(page),
+            range.end().0 & !(page - 1),
+        ) else {
+            return;
+        };
+        let Some(window) = self.find(start) else { return };
+        let end = end.min(window.start + window.len);
+        if start >= end {
+            return;
+        }
+        let run = Run {
+            start,
+            page: window.page + ((start - window.start) >> self.shift) as usize,
+            pages: ((end - start) >> self.shift) as usize,
+        };
+        for state in self.states_of(run) {
+            state.store(0, Ordering::Relaxed);
+        }
+        self.region.discard(run.page, run.pages);
     }
 
     fn states_of(&self, run: Run) -> &[std::sync::atomic::AtomicU8] {
@@ -345,7 +375,9 @@ impl Memory for Store {
         {
             return Err(missing(match self.state(first + bad) {
                 PageState::Missing(why) => why,
-                // Still queued: the pass ended before its turn.
+                // Known to be there, and the pass was ended before its turn.
+                PageState::KnownPresent if self.cut_short => Missing::BudgetSpent,
+                // Still queued: the same.
                 _ if states
                     .get(bad)
                     .is_some_and(|state| state.load(Ordering::Relaxed) & QUEUED != 0) =>
@@ -360,6 +392,14 @@ impl Memory for Store {
             .data()
             .get(at..at + len)
             .ok_or(missing(Missing::NotCaptured))
+    }
+}
+
+/// Notes that pages have been captured in pass 2.
+pub(crate) fn mark_captured(states: &[AtomicU8], run: Run) {
+    let of_run = states.get(run.page..run.page.saturating_add(run.pages));
+    for state in of_run.unwrap_or_default() {
+        state.store(2, Ordering::Release);
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
-use super::Incomplete;
 use super::child::{Failure, Mode, Phase};
 use super::engine::End;
 use super::region::Header;
 use super::watchdog::Ended;
+use super::{Incomplete, PauseParts};
 use crate::error::{Error, Result};
 use crate::target::permissions::Access;
 use crate::target::process::{LiveProcess, gone};
@@ -70,15 +70,9 @@ impl LiveProcess {
                 let interrupted = std::io::Error::new(std::io::ErrorKind::Interrupted, signal.as_str());
                 Err(Error::io("the capture was called off", interrupted))
             }
-            Ended::Exited if phase == Phase::Released => Ok(match header.end.load(Ordering::Acquire) {
-                end if end == End::Time as u32 && matches!(mode, Mode::Pause(_)) => Err(Incomplete::PauseSpent),
-                end if end == End::Time as u32 => Err(Incomplete::TimeSpent),
-                end if end == End::Bytes as u32 => Err(Incomplete::BytesSpent),
-                end if end == End::Waves as u32 => Err(Incomplete::Endless),
-                _ => Ok(()),
-            }),
-            // All was read; only letting go took too long, and the kernel has finished that.
-            Ended::Killed(_) | Ended::Overdue if phase >= Phase::Releasing => Ok(Ok(())),
+            Ended::Exited if phase == Phase::Released => Ok(completeness(header, mode)),
+            // Reading was over; only letting go took too long, and the kernel has finished that.
+            Ended::Killed(_) | Ended::Overdue if phase >= Phase::Releasing => Ok(completeness(header, mode)),
             Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopped => Ok(Err(Incomplete::PauseSpent)),
             Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopping => {
                 Err(self.too_slow(format!("process {pid} did not stop within the pause budget")))
@@ -103,6 +97,17 @@ impl LiveProcess {
     }
 }
 
+/// Whether the pass that counts came to its own end.
+fn completeness(header: &Header, mode: Mode) -> std::result::Result<(), Incomplete> {
+    match header.end.load(Ordering::Acquire) {
+        end if end == End::Time as u32 && matches!(mode, Mode::Pause(_)) => Err(Incomplete::PauseSpent),
+        end if end == End::Time as u32 => Err(Incomplete::TimeSpent),
+        end if end == End::Bytes as u32 => Err(Incomplete::BytesSpent),
+        end if end == End::Waves as u32 => Err(Incomplete::Endless),
+        _ => Ok(()),
+    }
+}
+
 /// From the first interrupt to the last release, which is the death of the child when it could not release by itself.
 pub(super) fn pause_of(header: &Header, ended_ns: u64) -> Duration {
     let begin = header.interrupt_ns.load(Ordering::Acquire);
@@ -113,5 +118,24 @@ pub(super) fn pause_of(header: &Header, ended_ns: u64) -> Duration {
         Duration::ZERO
     } else {
         Duration::from_nanos(end.saturating_sub(begin))
+    }
+}
+
+/// The parts of a pause that went through all of them.
+pub(super) fn parts_of(header: &Header, pause: Duration) -> PauseParts {
+    let begin = header.interrupt_ns.load(Ordering::Acquire);
+    let stopped = header.stopped_ns.load(Ordering::Relaxed);
+    let copied = header.copied_ns.load(Ordering::Acquire);
+    if begin == 0 || stopped < begin || copied < stopped {
+        return PauseParts::default();
+    }
+    let (stop, copy) = (
+        Duration::from_nanos(stopped - begin),
+        Duration::from_nanos(copied - stopped),
+    );
+    PauseParts {
+        stop,
+        copy,
+        release: pause.saturating_sub(stop).saturating_sub(copy),
     }
 }

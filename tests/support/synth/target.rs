@@ -12,7 +12,7 @@ use gomemscan::goruntime::marks::Marks;
 use gomemscan::goruntime::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
 use gomemscan::goruntime::snapshot::Snapshot;
 use gomemscan::goruntime::variants::{Arch, Variant};
-use gomemscan::memory::{Memory, Planner, Range};
+use gomemscan::memory::{Addr, Memory, Planner, Range};
 use gomemscan::model::Check;
 
 use super::accounts::Truth;
@@ -36,6 +36,7 @@ pub struct SynthTarget {
 
 /// A scan of it.
 pub struct Scan {
+    pub mheap: Addr,
     pub layout: Layout,
     pub variant: Variant,
     pub captured: Captured,
@@ -93,6 +94,7 @@ impl SynthTarget {
         captured.forgotten.borrow_mut().clear();
         let snapshot = Snapshot::decode(&captured, &runtime.layout, &runtime.variant, &runtime.globals);
         Scan {
+            mheap: runtime.globals.mheap,
             layout: runtime.layout.clone(),
             variant: runtime.variant.clone(),
             captured,
@@ -112,8 +114,9 @@ impl SynthTarget {
             return None;
         };
         let running = change(self.w.space.clone());
-        let mut read = |ranges: &[Range]| Box::new(running.copy(ranges)) as Box<dyn Memory>;
-        Some(Marks::read(&mut read, &scan.layout, &scan.variant, gc.sweepgen, spans))
+        let mut read = |lists: &[&[Range]]| Box::new(running.copy(&lists.concat())) as Box<dyn Memory>;
+        let mheap = (scan.mheap, gc.sweepgen);
+        Some(Marks::read(&mut read, &scan.layout, &scan.variant, mheap, spans))
     }
 
     pub fn frames(&self, scan: &Scan) -> FrameTable {

@@ -134,3 +134,17 @@ fn what_the_child_left_is_adopted_by_bounds() {
     assert_eq!(store.windows.len(), 1);
     assert!(store.bytes(Addr(0x10000), 1).is_ok());
 }
+
+#[test]
+fn only_whole_pages_are_forgotten() {
+    let mut store = store(&[(0x10000, 0x20000)]);
+    let runs = fill(&mut store, 0x10000, 0x15000);
+    store.forget(Range::new(Addr(0x10800), 0x3000));
+    let why = |addr| store.bytes(Addr(addr), 1).map_err(|error| error.why);
+    assert_eq!(why(0x10fff), Ok(&[0x10][..]));
+    assert_eq!(why(0x11000), Err(Missing::NotCaptured));
+    assert_eq!(why(0x12fff), Err(Missing::NotCaptured));
+    assert_eq!(why(0x13000), Ok(&[0x13][..]));
+    let at = (runs[0].page + 1) << store.shift;
+    assert_eq!(store.region.data()[at..at + 8], [0; 8], "their memory is given back");
+}
