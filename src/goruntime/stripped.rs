@@ -15,6 +15,9 @@ use crate::image::{GoVersion, Image, Recovery, symtab};
 
 /// Layouts tried at most: the table has fewer distinct ones of any minor release.
 const MOST_LAYOUTS: usize = 24;
+/// Functions that may speak against the addresses found: under the right layout none does, or one; under that of
+/// another release four or more.
+const MOST_DISSENT: usize = 3;
 
 /// The layouts that may be the binary's, likeliest first, each with the addresses found by it; `None` when no Go linker
 /// made it, or when it was packed. Fails with [`Unsupported`](Error::Unsupported) when under none of them every global is found.
@@ -38,10 +41,16 @@ pub(super) fn candidates(image: &Image, version: Option<&GoVersion>, bias: u64) 
         let of_symtab = types.clone().with_globals(symbols.clone());
         let (addresses, types) = match Globals::resolve(&of_symtab, bias) {
             Ok(_) => (AddressesFrom::Symtab, of_symtab),
-            Err(_) => (
-                AddressesFrom::Code,
-                types.clone().with_globals(recovery.globals(&types)),
-            ),
+            Err(_) => {
+                let variables = recovery.variables(&types);
+                if variables.agreement().dissent > MOST_DISSENT {
+                    missing.get_or_insert_with(|| format!("its code contradicts the layout of {}", layout.label()));
+                    continue;
+                }
+                let found = variables.all().iter();
+                let found = found.filter_map(|e| Some((e.name.to_owned(), e.address?)));
+                (AddressesFrom::Code, types.clone().with_globals(found))
+            }
         };
         let release = match certainty {
             Certainty::Exact => format!("go{}", layout.release),
@@ -64,11 +73,11 @@ pub(super) fn candidates(image: &Image, version: Option<&GoVersion>, bias: u64) 
                 provenance,
                 warnings: warnings.clone(),
             }),
-            Err(error) => drop(missing.get_or_insert(error)),
+            Err(error) => drop(missing.get_or_insert_with(|| error.to_string())),
         }
     }
     if found.is_empty() {
-        let why = missing.map_or_else(|| "no layout is known".to_owned(), |error| error.to_string());
+        let why = missing.unwrap_or_else(|| "no layout is known".to_owned());
         return Err(Error::Unsupported {
             what: format!("{path} has no debug information, and its code does not tell enough: {why}"),
             remedy: Some("give its debug information with --debug-file, or build without -ldflags=-s and -w".into()),

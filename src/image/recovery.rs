@@ -7,7 +7,7 @@ use super::elf::Elf;
 use super::file::ExeFile;
 use super::moduledata::Moduledata;
 use super::pclntab::SymbolTable;
-use super::recover::{References, build_version, elect};
+use super::recover::{Recovered, References, build_version, elect};
 use super::relocations::Relocations;
 use super::types::TypeSource;
 use super::version::GoVersion;
@@ -51,12 +51,10 @@ impl Recovery {
         }))
     }
 
-    /// Link-time addresses of the runtime's variables, as far as enough of its functions agree on them. `types` says
-    /// where fields lie.
-    pub fn globals(&self, types: &dyn TypeSource) -> Vec<(String, u64)> {
-        let found = elect(&self.references, &self.module, types);
-        let known = found.all().iter().filter_map(|e| Some((e.name.to_owned(), e.address?)));
-        known.collect()
+    /// The runtime's variables, as far as enough of its functions agree on them. `types` says where fields lie; the more
+    /// of them dissent, the less it is the layout of this binary.
+    pub fn variables(&self, types: &dyn TypeSource) -> Recovered {
+        elect(&self.references, &self.module, types)
     }
 
     /// Whether a function of this name is in the program.
