@@ -3,6 +3,7 @@
 //! Opening makes one pass over `.debug_info` and keeps names; fields are resolved when asked for, then cached. Go's
 //! linker writes this information for every runtime structure even in an empty program, unless `-w` or `-s` drops it.
 
+mod ahead;
 mod index;
 mod section;
 mod shape;

@@ -10,6 +10,7 @@ use object::elf;
 use super::super::bytes::{array_at, u32_at, u64_at};
 use super::super::elf::{Elf, Section};
 use super::super::file::{ExeFile, Stream};
+use super::ahead::Ahead;
 
 /// Largest decompressed section read.
 const MAX_PLAIN: u64 = 4 << 30;
@@ -18,6 +19,8 @@ const MAX_WHOLE: u64 = 1 << 30;
 /// zlib cannot expand its input further than this.
 const MAX_RATIO: u64 = 1032;
 const BUFFER: usize = 256 << 10;
+/// A section at least this large is inflated by a thread of its own, if there is a processor for it.
+const WORTH_A_THREAD: u64 = 8 << 20;
 
 /// Sequential plain bytes of one section.
 pub(super) struct SectionReader {
@@ -39,6 +42,7 @@ impl SectionReader {
 enum Source {
     Plain(BufReader<Stream>),
     Zlib(Box<ZlibDecoder<BufReader<Stream>>>),
+    Ahead(Ahead),
 }
 
 impl SectionReader {
@@ -106,6 +110,7 @@ impl Read for SectionReader {
         let got = match &mut self.source {
             Source::Plain(r) => r.read(buf)?,
             Source::Zlib(r) => r.read(buf)?,
+            Source::Ahead(r) => r.read(buf)?,
         };
         self.left = self.left.saturating_sub(got as u64);
         Ok(got)
@@ -153,11 +158,19 @@ fn zlib(file: &ExeFile, section: &Section, header: u64, size: u64) -> Result<Sec
     if size > MAX_PLAIN || size / MAX_RATIO > packed {
         return Err(format!("claims {size} bytes out of {packed}"));
     }
-    let stream = file
-        .stream(section.offset.saturating_add(header), packed)
-        .map_err(|_| "is cut off")?;
-    let decoder = ZlibDecoder::new(BufReader::with_capacity(BUFFER, stream));
-    Ok(SectionReader::new(Source::Zlib(Box::new(decoder)), size))
+    let decoder = || -> Result<ZlibDecoder<BufReader<Stream>>, String> {
+        let stream = file.stream(section.offset.saturating_add(header), packed);
+        let stream = stream.map_err(|_| "is cut off")?;
+        Ok(ZlibDecoder::new(BufReader::with_capacity(BUFFER, stream)))
+    };
+    let two_cpus = std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
+    if size >= WORTH_A_THREAD
+        && two_cpus
+        && let Ok(ahead) = Ahead::new(decoder()?.take(size))
+    {
+        return Ok(SectionReader::new(Source::Ahead(ahead), size));
+    }
+    Ok(SectionReader::new(Source::Zlib(Box::new(decoder()?)), size))
 }
 
 /// A side section (`.debug_str`, `.debug_addr`, ...) read whole when first needed; Go's own units rarely need one.
