@@ -26,7 +26,7 @@ use support::scan::{Scan, scan};
 fn start_shapes(version: GoVersion, build: Build) -> Running {
     let built = fixture("shapes", version, build);
     match build {
-        Build::CShared => Running::start(&loading_host(), &[built.to_str().unwrap()]),
+        Build::CShared | Build::StrippedCShared => Running::start(&loading_host(), &[built.to_str().unwrap()]),
         _ => Running::start(&built, &[]),
     }
 }
@@ -83,7 +83,7 @@ fn every_figure_equals_the_programs_own_cgo() {
 /// A stripped binary is read with the same exactness; the report says where the layout came from, and is sure of it.
 fn every_figure_stripped(version: GoVersion, build: Build, symbols: &str) {
     let release = format!("go{}", version.release());
-    let mut shapes = Running::start(&fixture("shapes", version, build), &[]);
+    let mut shapes = start_shapes(version, build);
     says_where_the_layout_is_from(&scan(shapes.pid(), &[]), &release, symbols);
     shapes.send("quit");
     every_figure(version, build);
@@ -118,6 +118,9 @@ fn every_figure_equals_the_programs_own_in_other_stripped_builds() {
     every_figure_stripped(V1_26, Build::StrippedRace, "recovered");
     every_figure_stripped(V1_26, Build::StrippedUnoptimised, "recovered");
     every_figure_stripped(V1_24, Build::WithoutDwarf, "symtab");
+    for version in [V1_19, V1_27] {
+        every_figure_stripped(version, Build::StrippedCShared, "recovered");
+    }
     for version in [V1_25, V1_26, V1_27] {
         every_figure_stripped(version, Build::StrippedExperiment, "recovered");
     }

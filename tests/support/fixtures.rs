@@ -40,6 +40,8 @@ pub enum Build {
     WithoutDwarf,
     /// A C library, for a program that need not be Go.
     CShared,
+    /// Like [`Build::CShared`], without symbol table and DWARF.
+    StrippedCShared,
     /// A plugin, for a Go program.
     Plugin,
 }
@@ -48,7 +50,7 @@ impl Build {
     /// The kinds the matrix is made of; the stripped ones are built on demand.
     pub const MATRIX: [Self; 3] = [Self::Exe, Self::Pie, Self::Cgo];
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Exe,
         Self::Pie,
         Self::Cgo,
@@ -60,6 +62,7 @@ impl Build {
         Self::StrippedExperiment,
         Self::WithoutDwarf,
         Self::CShared,
+        Self::StrippedCShared,
         Self::Plugin,
     ];
 
@@ -76,13 +79,19 @@ impl Build {
             Self::StrippedExperiment => "stripped-experiment",
             Self::WithoutDwarf => "without-dwarf",
             Self::CShared => "c-shared",
+            Self::StrippedCShared => "stripped-c-shared",
             Self::Plugin => "plugin",
         }
     }
 
     fn cgo_enabled(self) -> &'static str {
         match self {
-            Self::Cgo | Self::StrippedCgo | Self::StrippedRace | Self::CShared | Self::Plugin => "1",
+            Self::Cgo
+            | Self::StrippedCgo
+            | Self::StrippedRace
+            | Self::CShared
+            | Self::StrippedCShared
+            | Self::Plugin => "1",
             _ => "0",
         }
     }
@@ -109,6 +118,7 @@ impl Build {
             Self::StrippedExperiment => &["-ldflags=-s -w"],
             Self::WithoutDwarf => &["-ldflags=-w"],
             Self::CShared => &["-buildmode=c-shared", "-tags=cshared"],
+            Self::StrippedCShared => &["-buildmode=c-shared", "-tags=cshared", "-ldflags=-s -w"],
             Self::Plugin => &["-buildmode=plugin"],
         }
     }
