@@ -239,7 +239,10 @@ fn key(name: &str, version: GoVersion, build: Build) -> Result<String> {
     go_files(&root.join(name), &mut files)?;
     go_files(&root.join("internal"), &mut files)?;
     // The other kinds are built without it (its build tag).
-    files.retain(|file| build == Build::CShared || file.file_name().is_none_or(|name| name != "library.go"));
+    files.retain(|file| {
+        matches!(build, Build::CShared | Build::StrippedCShared)
+            || file.file_name().is_none_or(|name| name != "library.go")
+    });
     files.sort();
     let mut hash = Sha256::new();
     for file in files {
