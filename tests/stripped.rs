@@ -207,3 +207,31 @@ fn a_newer_release_that_differs_is_refused_with_what_does_not_fit() {
     );
     assert!(stderr.contains("--debug-file"), "{stderr}");
 }
+
+/// Debug information that cannot be read costs a warning, not the report.
+#[test]
+fn damaged_debug_information_is_done_without() {
+    let changed = Changed::of(GoVersion::V1_26, Build::Exe).bytes(|bytes| {
+        // The compressed content of .debug_info begins behind a header of 24 bytes that says "zlib".
+        let elf = object::read::elf::ElfFile64::<object::Endianness>::parse(&*bytes).unwrap();
+        let section = object::Object::section_by_name(&elf, ".debug_info").unwrap();
+        let (at, len) = object::ObjectSection::file_range(&section)
+            .or_else(|| {
+                object::ObjectSection::compressed_file_range(&section)
+                    .ok()
+                    .map(|r| (r.offset, r.uncompressed_size))
+            })
+            .unwrap();
+        assert!(len > 0);
+        bytes[at as usize + 24..at as usize + 64].fill(0xff);
+    });
+    let scanned = as_exact_as_ever(&changed.path, "damaged .debug_info");
+    assert_eq!(layout(&scanned), ("embedded", "go1.26.6", "high"));
+    assert!(
+        warnings(&scanned)
+            .iter()
+            .any(|text| text.contains("debug information cannot be read")),
+        "{:?}",
+        warnings(&scanned)
+    );
+}

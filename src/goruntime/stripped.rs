@@ -11,7 +11,7 @@ use super::variants::{NEWEST_MINOR, Variant};
 use crate::error::{Error, Result};
 use crate::image::embedded::{Basis, LayoutId, Releases};
 use crate::image::types::TypeSource;
-use crate::image::{GoVersion, Image, Recovery, symtab};
+use crate::image::{GoVersion, Image, NoDebugInfo, Recovery, symtab};
 
 /// Layouts tried at most: the table has fewer distinct ones of any minor release.
 const MOST_LAYOUTS: usize = 24;
@@ -28,6 +28,9 @@ pub(super) fn candidates(image: &Image, version: Option<&GoVersion>, bias: u64) 
     };
     let symbols = symtab::addresses(&image.elf, &image.file, &Globals::names().collect::<HashSet<_>>())?;
     let mut warnings = Vec::new();
+    if let Err(why @ NoDebugInfo::Unreadable(_)) = &image.debug {
+        warnings.push(format!("{why}; the built-in tables are used instead"));
+    }
     let named = version.cloned().or_else(|| recovery.build_version());
     if let Some(version) = &named {
         not_too_old(&format!("go{version}"), version)?;

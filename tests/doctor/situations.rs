@@ -53,6 +53,13 @@ fn state(pid: i32) -> Option<char> {
         .next()
 }
 
+/// Whether every thread is stopped: the signal stops them one after the other.
+fn threads_stand(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let mut ids = threads.map(|thread| thread.unwrap().file_name().into_string().unwrap());
+    ids.all(|id| state(id.parse().unwrap()).is_none_or(|state| state == 'T'))
+}
+
 #[test]
 fn nothing_stands_in_the_way() {
     let guest = Guest::plain();
@@ -320,7 +327,7 @@ fn a_frozen_process() {
 fn a_process_that_was_stopped_by_a_signal() {
     let guest = Guest::plain();
     kill(Pid::from_raw(guest.pid), Signal::SIGSTOP).unwrap();
-    until("it stands", || state(guest.pid) == Some('T'));
+    until("all of it stands", || threads_stand(guest.pid));
     let seen = patient(&[]).foresee(guest.pid);
     assert_eq!((seen.code, seen.status("access")), (0, "warn"), "{:#}", seen.json);
     assert_eq!(state(guest.pid), Some('T'));
