@@ -85,6 +85,8 @@ runtime_structs! {
     FixallocLayout = "runtime.fixalloc" {
         list: Field = "list",
         inuse: Field = "inuse",
+        /// Bytes of each structure that it allocates.
+        elem_size: Option<Field> = "size",
     }
     /// runtime/mpagealloc.go `pallocData`.
     PallocDataLayout = "runtime.pallocData" {

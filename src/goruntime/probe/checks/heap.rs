@@ -26,7 +26,8 @@ impl Probe<'_> {
             format!("pagesInUse is {pages}, more than the heap's {owned} bytes hold")
         })?;
         for (name, field) in [("spanalloc", l.mheap.spanalloc), ("cachealloc", l.mheap.cachealloc)] {
-            let inuse = read(mheap.inner("fixalloc", field).uint(l.fixalloc.inuse))?;
+            let alloc = mheap.inner("fixalloc", field);
+            let inuse = read(alloc.uint(l.fixalloc.inuse))?;
             let size = if name == "spanalloc" {
                 l.mspan.size
             } else {
@@ -35,6 +36,11 @@ impl Probe<'_> {
             holds(inuse > 0 && inuse % size.max(1) == 0, || {
                 format!("{name}.inuse is {inuse}, no multiple of {size}")
             })?;
+            // The size that the runtime was compiled with: what tells layouts apart whose fields lie alike.
+            if let Some(field) = l.fixalloc.elem_size {
+                let own = read(alloc.uint(field))?;
+                holds(own == size, || format!("{name}.size is {own}, not {size}"))?;
+            }
         }
         Ok(())
     }
