@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use support::fixtures::{Build, GoVersion, fixture};
-use support::process::Running;
+use support::process::{Running, copy_program};
 use support::scan::{Scan, scan};
 use tempfile::TempDir;
 
@@ -40,7 +40,7 @@ fn text(bytes: &[u8]) -> String {
 fn split(version: GoVersion, build: Build, link: bool) -> Split {
     let folder = tempfile::tempdir().unwrap();
     let (program, debug) = (folder.path().join("shapes"), folder.path().join("shapes.debug"));
-    fs::copy(fixture("shapes", version, build), &program).unwrap();
+    copy_program(&fixture("shapes", version, build), &program);
     run(
         "objcopy",
         &["--only-keep-debug", "shapes", "shapes.debug"],

@@ -17,7 +17,7 @@ use std::process::Command;
 use serde_json::Value;
 use support::figures::{goroutines_equal, identities_hold, ledger_adds_up, memstats_equal};
 use support::fixtures::{Build, GoVersion, fixture};
-use support::process::Running;
+use support::process::{Running, copy_program};
 use support::scan::{Scan, scan};
 use tempfile::TempDir;
 
@@ -33,6 +33,13 @@ impl Changed {
         let path = folder.path().join("shapes");
         fs::copy(fixture("shapes", version, build), &path).unwrap();
         Changed { _folder: folder, path }
+    }
+
+    /// The changed program, to be run.
+    fn program(&self) -> PathBuf {
+        let program = self.path.with_extension("run");
+        copy_program(&self.path, &program);
+        program
     }
 
     fn bytes(self, change: impl FnOnce(&mut [u8])) -> Changed {
@@ -112,7 +119,7 @@ fn stripped_after_linking() {
         (GoVersion::V1_27, Build::Cgo),
     ] {
         let changed = Changed::of(version, build).strip();
-        let scanned = as_exact_as_ever(&changed.path, &format!("Go {version}, {build}, strip"));
+        let scanned = as_exact_as_ever(&changed.program(), &format!("Go {version}, {build}, strip"));
         let release = format!("go{}", version.release());
         assert_eq!(layout(&scanned), ("embedded", release.as_str(), "high"));
         assert_eq!(scanned.at("/capture/symbols"), "recovered");
@@ -129,7 +136,7 @@ fn without_section_headers() {
         (GoVersion::V1_27, Build::Stripped),
     ] {
         let changed = Changed::of(version, build).without_sections();
-        let scanned = as_exact_as_ever(&changed.path, &format!("Go {version}, {build}, no sections"));
+        let scanned = as_exact_as_ever(&changed.program(), &format!("Go {version}, {build}, no sections"));
         let release = format!("go{}", version.release());
         assert_eq!(layout(&scanned), ("embedded", release.as_str(), "high"));
     }
@@ -139,7 +146,7 @@ fn without_section_headers() {
 fn without_build_info_the_release_is_in_the_data() {
     for version in [GoVersion::V1_19, GoVersion::V1_26] {
         let changed = Changed::of(version, Build::StrippedPie).without_build_info();
-        let scanned = as_exact_as_ever(&changed.path, &format!("Go {version}, no build info"));
+        let scanned = as_exact_as_ever(&changed.program(), &format!("Go {version}, no build info"));
         let release = format!("go{}", version.release());
         assert_eq!(layout(&scanned), ("embedded", release.as_str(), "high"));
         assert_eq!(scanned.at("/process/go_version"), release.as_str());
@@ -154,7 +161,7 @@ fn a_release_that_is_not_named_is_recognised() {
         let changed = Changed::of(version, Build::Stripped)
             .without_build_info()
             .replace(release.as_bytes(), &b"x".repeat(release.len()));
-        let scanned = as_exact_as_ever(&changed.path, &format!("Go {version}, not named"));
+        let scanned = as_exact_as_ever(&changed.program(), &format!("Go {version}, not named"));
         let (source, found, confidence) = layout(&scanned);
         assert_eq!((source, confidence), ("embedded", "low"));
         assert!(found.starts_with(&format!("go{version}")), "{found}");
@@ -170,7 +177,7 @@ fn a_release_that_is_not_named_is_recognised() {
 #[test]
 fn an_unknown_patch_release_is_read_by_its_neighbours() {
     let changed = Changed::of(GoVersion::V1_24, Build::Stripped).replace(b"go1.24.11", b"go1.24.99");
-    let scanned = as_exact_as_ever(&changed.path, "go1.24.99");
+    let scanned = as_exact_as_ever(&changed.program(), "go1.24.99");
     let (source, release, confidence) = layout(&scanned);
     assert_eq!((source, confidence), ("embedded", "medium"));
     assert!(release.contains("1.24"), "{release}");
@@ -180,7 +187,7 @@ fn an_unknown_patch_release_is_read_by_its_neighbours() {
 #[test]
 fn a_newer_release_is_read_with_a_warning_when_everything_agrees() {
     let changed = Changed::of(GoVersion::V1_27, Build::Stripped).replace(b"go1.27.3", b"go1.28.3");
-    let scanned = as_exact_as_ever(&changed.path, "go1.28.3");
+    let scanned = as_exact_as_ever(&changed.program(), "go1.28.3");
     let (source, _, confidence) = layout(&scanned);
     assert_eq!((source, confidence), ("embedded", "low"));
     assert!(
@@ -193,7 +200,7 @@ fn a_newer_release_is_read_with_a_warning_when_everything_agrees() {
 #[test]
 fn a_newer_release_that_differs_is_refused_with_what_does_not_fit() {
     let changed = Changed::of(GoVersion::V1_21, Build::Stripped).replace(b"go1.21.13", b"go1.28.13");
-    let shapes = Running::start(&changed.path, &[]);
+    let shapes = Running::start(&changed.program(), &[]);
     let output = Command::new(env!("CARGO_BIN_EXE_gomemscan"))
         .args(["attach", &shapes.pid().to_string()])
         .output()
@@ -225,7 +232,7 @@ fn damaged_debug_information_is_done_without() {
         assert!(len > 0);
         bytes[at as usize + 24..at as usize + 64].fill(0xff);
     });
-    let scanned = as_exact_as_ever(&changed.path, "damaged .debug_info");
+    let scanned = as_exact_as_ever(&changed.program(), "damaged .debug_info");
     assert_eq!(layout(&scanned), ("embedded", "go1.26.6", "high"));
     assert!(
         warnings(&scanned)

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
 use crate::support::fixtures::{Build, all_versions, fixture};
+use crate::support::process::copy_program;
 
 /// The user that owns nothing.
 pub const NOBODY: &str = "65534";
@@ -34,7 +35,7 @@ pub fn open_copy(program: &Path, mode: u32) -> (tempfile::TempDir, PathBuf) {
     let set = |path: &Path, mode| std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
     set(directory.path(), 0o755);
     let copy = directory.path().join(program.file_name().unwrap());
-    std::fs::copy(program, &copy).unwrap();
+    copy_program(program, &copy);
     set(&copy, mode);
     (directory, copy)
 }

@@ -10,6 +10,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+/// Copies a program that is to be run. By `cp`: what this process had open for writing, a process that another test
+/// starts at that moment holds open until its exec, and nobody can run it so long.
+pub fn copy_program(from: &Path, to: &Path) {
+    let done = Command::new("cp").arg(from).arg(to).status();
+    assert!(done.expect("cp is there").success(), "cannot copy {}", from.display());
+}
+
 /// How long a fixture may take for anything.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
