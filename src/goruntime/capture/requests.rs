@@ -1,6 +1,8 @@
 //! Collects the wishes of a wave, merging neighbours as they come: spans lie clustered in fixalloc chunks, so a
 //! million of them become a few thousand ranges without a sort in the pause.
 
+use crate::goruntime::globals::Globals;
+use crate::goruntime::layout::Layout;
 use crate::memory::{Addr, Range, Request};
 
 /// Ranges closer than this are read as one, bytes.
@@ -62,6 +64,34 @@ impl Requests {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Asks for every global that a scan starts from.
+    pub fn push_globals(&mut self, l: &Layout, g: &Globals) {
+        self.push("mheap_", g.mheap, l.mheap.size);
+        self.push("memstats", g.memstats, l.mstats.size);
+        self.push("gcController", g.gc_controller, l.gc_controller.size);
+        self.push("sched", g.sched, l.sched.size);
+        self.push("work", g.work, l.work.size);
+        self.push("sweep", g.sweep, l.sweep.size);
+        self.push("scavenge", g.scavenge, l.scavenge.size);
+        self.push("scavenger", g.scavenger, l.scavenger.size);
+        self.push("debug", g.debug, l.debug.size);
+        self.push("stackpool", g.stackpool, l.stackpool.size);
+        self.push("stackLarge", g.stack_large, l.stack_large.size);
+        self.push("firstmoduledata", g.firstmoduledata, l.moduledata.size);
+        let strings = l.wait_reason_strings;
+        self.push(
+            "waitReasonStrings",
+            g.wait_reason_strings,
+            strings.len.saturating_mul(strings.stride),
+        );
+        for header in [g.allgs, g.allp] {
+            self.push("slice header", header, 24);
+        }
+        for scalar in [Some(g.gomaxprocs), Some(g.gcphase), g.fing_running, g.fing_status] {
+            self.push("runtime global", scalar.unwrap_or_default(), 8);
+        }
     }
 
     /// The requests, in the order of their first mention.

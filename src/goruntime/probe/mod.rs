@@ -30,28 +30,8 @@ impl ProbePlanner {
 
     fn globals(&self, out: &mut Requests) {
         let (l, g) = (&self.runtime.layout, &self.runtime.globals);
-        out.push("mheap_", g.mheap, l.mheap.size);
-        out.push("memstats", g.memstats, l.mstats.size);
-        out.push("gcController", g.gc_controller, l.gc_controller.size);
-        out.push("sched", g.sched, l.sched.size);
-        out.push("work", g.work, l.work.size);
-        out.push("sweep", g.sweep, l.sweep.size);
-        out.push("scavenge", g.scavenge, l.scavenge.size);
-        out.push("scavenger", g.scavenger, l.scavenger.size);
-        out.push("debug", g.debug, l.debug.size);
-        out.push("stackpool", g.stackpool, l.stackpool.size);
-        out.push("stackLarge", g.stack_large, l.stack_large.size);
-        out.push("firstmoduledata", g.firstmoduledata, l.moduledata.size);
+        out.push_globals(l, g);
         out.push("emptymspan", g.emptymspan, l.mspan.size);
-        let strings = l.wait_reason_strings;
-        let bytes = strings.len.saturating_mul(strings.stride);
-        out.push("waitReasonStrings", g.wait_reason_strings, bytes);
-        for header in [g.allgs, g.allp] {
-            out.push("slice header", header, 24);
-        }
-        for scalar in [Some(g.gomaxprocs), Some(g.gcphase), g.fing_running, g.fing_status] {
-            out.push("runtime global", scalar.unwrap_or_default(), 8);
-        }
     }
 
     fn arrays(&self, memory: &dyn Memory, out: &mut Requests) {
