@@ -154,7 +154,10 @@ fn layouts(
              every figure was compared with the runtime's own"
         ));
     }
-    let mut list: Vec<_> = exact.into_iter().map(of_release).collect();
+    // Among its neighbours is the release itself, which need not be tried twice.
+    let own = |layout: &LayoutId| exact.as_ref().is_some_and(|exact| exact.is_same(layout));
+    let others = others.into_iter().filter(|layout| !own(layout)).collect();
+    let mut list: Vec<_> = exact.clone().into_iter().map(of_release).collect();
     list.extend(all(others, Certainty::Near));
     list
 }

@@ -49,6 +49,11 @@ impl LayoutId {
         label
     }
 
+    /// Whether the two are the same layout, whatever release each was chosen for.
+    pub fn is_same(&self, other: &LayoutId) -> bool {
+        self.arch == other.arch && self.shapes == other.shapes
+    }
+
     /// What the table says of it; without globals, see [`EmbeddedTypes::with_globals`].
     pub fn types(&self) -> EmbeddedTypes {
         // The numbers are the table's own, which a test reads whole.
