@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use crate::guest::open_copy;
+use crate::support::schema::strict;
 
 /// How the tool is run.
 #[derive(Clone, Copy, Default)]
@@ -105,20 +106,7 @@ fn tool() -> &'static Path {
 }
 
 fn meets_the_schema(document: &Value) {
-    fn close(value: &mut Value) {
-        match value {
-            Value::Object(object) => {
-                object.values_mut().for_each(close);
-                if object.contains_key("properties") {
-                    object.insert("additionalProperties".into(), Value::Bool(false));
-                }
-            }
-            Value::Array(items) => items.iter_mut().for_each(close),
-            _ => {}
-        }
-    }
-    let mut schema = serde_json::from_str(include_str!("../../src/report/schema/doctor.schema.json")).unwrap();
-    close(&mut schema);
+    let schema = strict(include_str!("../../src/report/schema/doctor.schema.json"));
     let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<String> = validator
         .iter_errors(document)

@@ -19,5 +19,7 @@ pub mod process;
 pub mod recorder;
 #[cfg(test)]
 pub mod scan;
+#[cfg(test)]
+pub mod schema;
 pub mod symbols;
 pub mod toolchains;
