@@ -1,7 +1,11 @@
 //! Memory of a target as everything above `target` sees it: addresses, captured bytes, and the planners that say
 //! which bytes come next. Nothing here knows a process or a Go version.
 
+mod gather;
+
 use std::fmt;
+
+pub use gather::{Gather, Gathered, RecordShape, Records};
 
 /// An address in the target's address space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,12 +99,11 @@ pub struct MemoryError {
 pub trait Memory {
     /// `len` bytes at `addr`, borrowed. Fails when any of them is missing.
     fn bytes(&self, addr: Addr, len: usize) -> Result<&[u8], MemoryError>;
-}
 
-/// Memory that can shrink while it is decoded.
-pub trait Forget: Memory {
-    /// Gives back what holds these bytes, which nobody will ask for again, as far as it holds nothing else.
-    fn forget(&mut self, range: Range);
+    /// What was gathered for the planner's [`Gather`], where the source can do that.
+    fn gathered(&self) -> Option<Gathered> {
+        None
+    }
 }
 
 /// One wish of a planner.
@@ -125,5 +128,11 @@ pub trait Planner {
     fn is_last_need(&self, wave: usize) -> bool {
         let _ = wave;
         false
+    }
+
+    /// What to gather once the waves have come to their end.
+    fn gather(&mut self, captured: &dyn Memory) -> Option<Gather> {
+        let _ = captured;
+        None
     }
 }

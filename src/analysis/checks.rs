@@ -1,11 +1,11 @@
 //! The accounting identities: the runtime keeps the same quantity in several places, and every scan compares them. On
 //! a process at rest the difference is 0; a running P may have one operation in flight, which is the tolerance.
 
-use super::sum;
+use super::{SpanSums, sum};
 use crate::goruntime::frames::FrameTable;
 use crate::goruntime::layout::Layout;
 use crate::goruntime::marks::Marks;
-use crate::goruntime::mspan::{SpanState, Spans};
+use crate::goruntime::mspan::{Span, SpanState};
 use crate::goruntime::snapshot::Snapshot;
 use crate::goruntime::variants::{CHUNK_BYTES, PAGE_BYTES, Variant};
 use crate::model::Check;
@@ -41,9 +41,10 @@ pub fn checks(
     variant: &Variant,
     frames: &FrameTable,
     marks: Option<&Marks>,
+    sums: Option<&SpanSums>,
 ) -> Vec<Check> {
     let busy = snapshot.processors.as_ref().map_or(1, |ps| ps.busy());
-    let totals = snapshot.spans.as_ref().map(Totals::of).unwrap_or_default();
+    let totals = sums.map(|sums| sums.totals).unwrap_or_default();
     let span_bytes = totals.largest_bytes.max(IN_FLIGHT_BYTES);
     let mut list = Checks {
         list: Vec::new(),
@@ -119,9 +120,7 @@ pub fn checks(
         }
         if let Ok(ps) = &snapshot.processors {
             let cached = sum(ps.live.iter().map(|p| p.cached_spans));
-            let structures = (spans.live.len() as u64)
-                .wrapping_add(cached)
-                .wrapping_mul(layout.mspan.size);
+            let structures = spans.live.wrapping_add(cached).wrapping_mul(layout.mspan.size);
             list.bytes("mspan structures = MSpanInuse", stats.mspan_inuse, structures);
             let mcaches = (ps.mcaches().count() as u64).wrapping_mul(layout.mcache.size);
             list.bytes("mcaches of Ps = MCacheInuse", stats.mcache_inuse, mcaches);
@@ -204,28 +203,27 @@ pub fn checks(
             IN_FLIGHT_GOROUTINES,
         );
     }
-    if let (Ok(spans), Some(marks), Ok(gc)) = (&snapshot.spans, marks, &snapshot.gc)
+    if let (Some(sums), Some(marks), Ok(gc)) = (sums, marks, &snapshot.gc)
         && marks.changed == 0
         && marks.unreadable == 0
     {
         // The runtime adds objects with finalizers to heapMarked a second time (runtime/mgcmark.go markrootSpans); even a
         // heap of 1 MiB can hold some hundred of them, open files and connections.
-        let marked = marked_bytes(spans, marks);
         let tolerance = (gc.heap_marked / 100).max(COUNTED_TWICE_BYTES);
         list.list.push(check(
             "mark bits = gcController.heapMarked",
             "bytes",
             gc.heap_marked,
-            marked,
+            sums.marked_bytes,
             tolerance,
         ));
     }
     list.list
 }
 
-/// What one walk over all spans adds up to: of a large heap the walk is what costs.
-#[derive(Default)]
-struct Totals {
+/// What all spans add up to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Totals {
     in_use: u64,
     user_arenas: u64,
     in_use_bytes: u64,
@@ -236,32 +234,36 @@ struct Totals {
 }
 
 impl Totals {
-    fn of(spans: &Spans) -> Totals {
-        let mut totals = Totals::default();
+    pub(super) fn add(&mut self, span: &Span) {
         let add = |sum: &mut u64, part: u64| *sum = sum.saturating_add(part);
-        for span in &spans.live {
-            let bytes = span.bytes();
-            totals.largest_bytes = totals.largest_bytes.max(bytes);
-            match span.state {
-                SpanState::InUse => {
-                    totals.in_use += 1;
-                    totals.user_arenas += u64::from(span.user_arena);
-                    add(&mut totals.in_use_bytes, bytes);
-                    add(&mut totals.allocated_bytes, span.allocated_bytes());
-                    add(&mut totals.objects, u64::from(span.alloc_count));
-                }
-                SpanState::Manual => add(&mut totals.manual_bytes, bytes),
-                SpanState::Dead => {}
+        let bytes = span.bytes();
+        self.largest_bytes = self.largest_bytes.max(bytes);
+        match span.state {
+            SpanState::InUse => {
+                self.in_use += 1;
+                self.user_arenas += u64::from(span.user_arena);
+                add(&mut self.in_use_bytes, bytes);
+                add(&mut self.allocated_bytes, span.allocated_bytes());
+                add(&mut self.objects, u64::from(span.alloc_count));
             }
+            SpanState::Manual => add(&mut self.manual_bytes, bytes),
+            SpanState::Dead | SpanState::Odd => {}
         }
-        totals
     }
-}
 
-/// Bytes of the slots that the last mark found alive.
-pub(super) fn marked_bytes(spans: &Spans, marks: &Marks) -> u64 {
-    let in_use = (spans.live.iter().zip(&marks.of_span)).filter(|(span, _)| span.state == SpanState::InUse);
-    sum(in_use.filter_map(|(span, marked)| marked.map(|count| u64::from(count).saturating_mul(span.elemsize))))
+    pub(super) fn join(&mut self, other: &Totals) {
+        self.largest_bytes = self.largest_bytes.max(other.largest_bytes);
+        for (total, part) in [
+            (&mut self.in_use, other.in_use),
+            (&mut self.user_arenas, other.user_arenas),
+            (&mut self.in_use_bytes, other.in_use_bytes),
+            (&mut self.manual_bytes, other.manual_bytes),
+            (&mut self.allocated_bytes, other.allocated_bytes),
+            (&mut self.objects, other.objects),
+        ] {
+            *total = total.saturating_add(part);
+        }
+    }
 }
 
 struct Checks {

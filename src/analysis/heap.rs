@@ -2,12 +2,11 @@
 //! found by the last mark and not swept yet, free slots, and span ends that no slot covers.
 
 use super::sum;
-use crate::goruntime::marks::Marks;
-use crate::goruntime::mspan::{Span, SpanState, Spans, Sweep};
+use crate::goruntime::mspan::{Span, Sweep};
 use crate::memory::Range;
 
-/// Resident bytes of a range of the target.
-pub type Resident<'a> = dyn Fn(Range) -> u64 + 'a;
+/// Resident bytes of a range of the target. The number is where the one before was found: neighbours are found sooner.
+pub type Resident<'a> = dyn Fn(Range, &mut usize) -> u64 + Sync + 'a;
 
 /// Bytes by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -103,6 +102,49 @@ pub struct HeapKinds {
 }
 
 impl HeapKinds {
+    /// Nothing yet; `resident` says whether the resident part is known.
+    pub(super) fn new(resident: bool) -> HeapKinds {
+        HeapKinds {
+            resident: resident.then(Kinds::default),
+            ..HeapKinds::default()
+        }
+    }
+
+    /// Sorts the bytes of an in-use span into kinds.
+    pub(super) fn add(&mut self, span: &Span, marked: Option<u32>, sweepgen: u32, resident: Option<u64>) {
+        self.unknown_spans += u64::from(marked.is_none());
+        let kinds = Kinds::of(span, marked, sweepgen);
+        self.bytes.add(kinds);
+        if marked.is_none() {
+            self.unknown = self.unknown.saturating_add(kinds.since);
+        }
+        if let (Some(sum), Some(part)) = (&mut self.resident, resident) {
+            let scaled = kinds.scaled(part, span.bytes());
+            sum.add(scaled);
+            if marked.is_none() {
+                self.unknown_resident = self.unknown_resident.saturating_add(scaled.since);
+            }
+            if marked == Some(0) && Sweep::of(span.sweepgen, sweepgen).is_unswept() {
+                self.dead_spans_resident = self.dead_spans_resident.saturating_add(part);
+            }
+        }
+    }
+
+    pub(super) fn join(&mut self, other: &HeapKinds) {
+        self.bytes.add(other.bytes);
+        if let (Some(sum), Some(part)) = (&mut self.resident, other.resident) {
+            sum.add(part);
+        }
+        for (total, part) in [
+            (&mut self.dead_spans_resident, other.dead_spans_resident),
+            (&mut self.unknown_spans, other.unknown_spans),
+            (&mut self.unknown, other.unknown),
+            (&mut self.unknown_resident, other.unknown_resident),
+        ] {
+            *total = total.saturating_add(part);
+        }
+    }
+
     /// Where the marks of some spans are not known, takes the runtime's own sum of what the last GC marked (bytes) for
     /// the whole, and what the known spans do not hold of it for the part of the unknown ones: an estimate, since that
     /// sum may hold slots that have been freed since.
@@ -117,36 +159,4 @@ impl HeapKinds {
             resident.since -= part;
         }
     }
-}
-
-/// Sorts every in-use span's bytes into kinds.
-pub fn heap_kinds(spans: &Spans, marks: Option<&Marks>, sweepgen: u32, resident: Option<&Resident<'_>>) -> HeapKinds {
-    let mut heap = HeapKinds {
-        resident: resident.map(|_| Kinds::default()),
-        ..HeapKinds::default()
-    };
-    for (index, span) in spans.live.iter().enumerate() {
-        if span.state != SpanState::InUse {
-            continue;
-        }
-        let marked = marks.and_then(|marks| marks.of_span.get(index).copied().flatten());
-        heap.unknown_spans += u64::from(marked.is_none());
-        let kinds = Kinds::of(span, marked, sweepgen);
-        heap.bytes.add(kinds);
-        if marked.is_none() {
-            heap.unknown = heap.unknown.saturating_add(kinds.since);
-        }
-        if let (Some(sum), Some(resident)) = (&mut heap.resident, resident) {
-            let part = resident(span.range());
-            let scaled = kinds.scaled(part, span.bytes());
-            sum.add(scaled);
-            if marked.is_none() {
-                heap.unknown_resident = heap.unknown_resident.saturating_add(scaled.since);
-            }
-            if marked == Some(0) && Sweep::of(span.sweepgen, sweepgen).is_unswept() {
-                heap.dead_spans_resident = heap.dead_spans_resident.saturating_add(part);
-            }
-        }
-    }
-    heap
 }

@@ -1,10 +1,8 @@
 //! Memory that is free inside the runtime but not returned to the OS, by where it sits, and what would return it.
 
 use super::heap::{HeapKinds, Resident};
-use super::sum;
+use super::{SpanSums, sum};
 use crate::goruntime::goroutines::FreeGoroutines;
-use crate::goruntime::mcentral::{Place, Places};
-use crate::goruntime::mspan::Spans;
 use crate::goruntime::pagealloc::{PageAlloc, PageState};
 use crate::goruntime::processors::Processors;
 use crate::goruntime::stacks::ManualSpans;
@@ -16,8 +14,9 @@ use crate::model::{ByteBounds, Idle};
 #[allow(missing_docs, reason = "each is the decoded section it is named after")]
 pub struct IdleFacts<'a> {
     pub pages: Option<&'a PageAlloc>,
-    pub spans: Option<&'a Spans>,
-    pub places: Option<&'a Places>,
+    /// Only where the places of spans are known, their sums tell what mcaches and mcentrals hold.
+    pub spans: Option<&'a SpanSums>,
+    pub placed: bool,
     pub heap: Option<&'a HeapKinds>,
     pub manual: Option<&'a ManualSpans>,
     pub processors: Option<&'a Processors>,
@@ -27,9 +26,10 @@ pub struct IdleFacts<'a> {
 
 /// Resident bytes of the free, unreturned pages: (outside page caches, in page caches).
 fn resident_idle(pages: &PageAlloc, resident: &Resident<'_>) -> (u64, u64) {
-    let of = |wanted: PageState| {
+    let mut hint = 0;
+    let mut of = |wanted: PageState| {
         let runs = pages.runs.iter().filter(|(state, _)| *state == wanted);
-        sum(runs.map(|(_, run)| resident(*run)))
+        sum(runs.map(|(_, run)| resident(*run, &mut hint)))
     };
     (of(PageState::Idle), of(PageState::CachedIdle))
 }
@@ -40,18 +40,15 @@ pub fn idle(facts: &IdleFacts<'_>, resident: Option<&Resident<'_>>) -> Idle {
         .pages
         .zip(resident)
         .map(|(pages, resident)| resident_idle(pages, resident));
-    let held = facts
-        .spans
-        .zip(facts.places)
-        .map(|(spans, places)| held_free(spans, places));
+    let held = facts.spans.filter(|_| facts.placed);
     Idle {
         unreturned_bytes: facts.pages.map(PageAlloc::unreturned_bytes),
         unreturned_resident_bytes: resident_pages.map(|(free, cached)| free.saturating_add(cached)),
         page_cache_bytes: facts.pages.map(|pages| pages.cached_idle * PAGE_BYTES),
         span_free_bytes: facts.heap.map(|heap| heap.bytes.free),
         unswept_garbage_bytes: facts.heap.filter(|_| facts.marks_known).map(|heap| heap.bytes.garbage),
-        mcache_free_bytes: held.map(|(mcache, _)| mcache),
-        mcentral_free_bytes: held.map(|(_, mcentral)| mcentral),
+        mcache_free_bytes: held.map(|sums| sums.mcache_free),
+        mcentral_free_bytes: held.map(|sums| sums.mcentral_free),
         free_stack_bytes: free_stacks(facts),
         returnable_now_bytes: resident_pages.map(|(free, _)| free),
         returnable_after_gc: resident_pages.map(|(free, cached)| ByteBounds {
@@ -60,19 +57,6 @@ pub fn idle(facts: &IdleFacts<'_>, resident: Option<&Resident<'_>>) -> Idle {
             at_most_bytes: None,
         }),
     }
-}
-
-/// Free slot bytes of spans in mcaches and in mcentrals.
-fn held_free(spans: &Spans, places: &Places) -> (u64, u64) {
-    let (mut mcache, mut mcentral) = (0, 0);
-    for (span, place) in spans.live.iter().zip(&places.of_span) {
-        match place {
-            Some(Place::Mcache(_)) => mcache = span.free_bytes().saturating_add(mcache),
-            Some(_) => mcentral = span.free_bytes().saturating_add(mcentral),
-            None => {}
-        }
-    }
-    (mcache, mcentral)
 }
 
 /// Stacks that no goroutine uses: free in the pools, in mcaches, large ones, and those that dead goroutines keep.

@@ -4,7 +4,6 @@ use super::heap::{HeapKinds, Resident};
 use super::idle::{IdleFacts, free_stacks};
 use super::sum;
 use crate::goruntime::memstats::MemStats;
-use crate::goruntime::mspan::SpanState;
 use crate::goruntime::pagealloc::{PageAlloc, PageState};
 use crate::memory::Range;
 use crate::model::{Grade, Ledger, LedgerId, LedgerRow};
@@ -53,7 +52,7 @@ pub fn ledger(
     let mut rows = Vec::new();
     heap_rows(&mut rows, facts.heap, facts.marks_known);
     page_rows(&mut rows, facts.pages, resident);
-    let work_buffers = stack_rows(&mut rows, facts, resident);
+    let work_buffers = stack_rows(&mut rows, facts, resident.is_some());
     mapping_rows(
         &mut rows,
         stats,
@@ -121,7 +120,8 @@ fn page_rows(rows: &mut Vec<LedgerRow>, pages: Option<&PageAlloc>, resident: Opt
     let of = |wanted: &[PageState]| {
         pages.zip(resident).map(|(pages, resident)| {
             let runs = pages.runs.iter().filter(|(state, _)| wanted.contains(state));
-            sum(runs.map(|(_, run)| resident(*run)))
+            let mut hint = 0;
+            sum(runs.map(|(_, run)| resident(*run, &mut hint)))
         })
     };
     let idle = of(&[PageState::Idle, PageState::CachedIdle]);
@@ -137,26 +137,10 @@ fn page_rows(rows: &mut Vec<LedgerRow>, pages: Option<&PageAlloc>, resident: Opt
 }
 
 /// Adds the stack rows; gives back the resident bytes of work buffers, which are runtime metadata.
-fn stack_rows(rows: &mut Vec<LedgerRow>, facts: &IdleFacts<'_>, resident: Option<&Resident<'_>>) -> Option<u64> {
+fn stack_rows(rows: &mut Vec<LedgerRow>, facts: &IdleFacts<'_>, resident: bool) -> Option<u64> {
     let free = free_stacks(facts);
-    let (mut stacks, mut work_buffers) = (0u64, 0u64);
-    let present = facts
-        .spans
-        .zip(facts.manual)
-        .zip(resident)
-        .map(|((spans, manual), resident)| {
-            for (span, is_work_buffer) in spans.live.iter().zip(&manual.is_work_buffer) {
-                if span.state == SpanState::Manual {
-                    let total = if *is_work_buffer {
-                        &mut work_buffers
-                    } else {
-                        &mut stacks
-                    };
-                    *total = total.saturating_add(resident(span.range()));
-                }
-            }
-            (stacks, work_buffers)
-        });
+    let known = facts.spans.filter(|_| resident && facts.manual.is_some());
+    let present = known.map(|sums| (sums.stacks_resident, sums.work_buffers_resident));
     let bytes = facts.manual.map(|manual| manual.stack_bytes);
     let used = bytes.zip(free).map(|(bytes, free)| bytes.saturating_sub(free));
     // Free stacks are scattered over their spans; their share of what is resident is proportional.
@@ -189,7 +173,7 @@ fn mapping_rows(
 ) {
     let of = |wanted: MappingKind| {
         let these = || mappings.iter().filter(|mapping| mapping.kind == wanted);
-        let present = resident.map(|resident| sum(these().map(|mapping| resident(mapping.range))));
+        let present = resident.map(|resident| sum(these().map(|mapping| resident(mapping.range, &mut 0))));
         (sum(these().map(|mapping| mapping.range.len)), present)
     };
     let (_, metadata) = of(MappingKind::GoMetadata);

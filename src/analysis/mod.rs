@@ -12,18 +12,20 @@ mod ledger;
 mod memstats;
 mod occupancy;
 mod processors;
+mod spans;
 
 pub use checks::{check, checks};
 pub use doctor::{forecast, pause_check, suggested_max};
 pub use findings::{FindingFacts, findings, verdict};
 pub use gc::{Clock, gc};
 pub use goroutines::{free_goroutines, goroutines};
-pub use heap::{HeapKinds, Kinds, Resident, heap_kinds};
+pub use heap::{HeapKinds, Kinds, Resident};
 pub use idle::{IdleFacts, idle};
 pub use ledger::{MappingKind, MappingRow, RssFacts, ledger};
 pub use memstats::memstats;
 pub use occupancy::{large_objects, size_classes};
 pub use processors::processors;
+pub use spans::{SpanFacts, SpanSums};
 
 /// A sum that ends at the largest number: parts that a broken target claims may add up to more than there is.
 fn sum(parts: impl Iterator<Item = u64>) -> u64 {

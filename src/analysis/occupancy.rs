@@ -1,24 +1,39 @@
 //! How full the spans of each span class are, where they are held, and the large objects.
 
-use super::sum;
-use crate::goruntime::marks::Marks;
-use crate::goruntime::mcentral::{Place, Places};
-use crate::goruntime::mspan::{Span, SpanState, Spans, Sweep};
+use std::cmp::Reverse;
+
+use super::SpanSums;
+use crate::goruntime::mcentral::Place;
+use crate::goruntime::mspan::{Span, Sweep};
+use crate::goruntime::spans::Spans;
 use crate::goruntime::variants::{CLASS_TO_SIZE, SPAN_CLASSES};
 use crate::model::{HexAddr, LargeObject, LargeObjects, SizeClass};
 
 /// Large objects named one by one at most; `--top` chooses among them.
 const LARGEST_KEPT: usize = 100;
 
-/// One entry per span class that has in-use spans, classes ascending, scan before noscan.
-pub fn size_classes(spans: &Spans, places: Option<&Places>, marks: Option<&Marks>, sweepgen: u32) -> Vec<SizeClass> {
-    let mut classes: Vec<SizeClass> = (0..SPAN_CLASSES).map(|class| empty(class, places.is_some())).collect();
-    for (index, span) in spans.live.iter().enumerate() {
-        if span.state != SpanState::InUse || span.size_class() == 0 {
-            continue;
+/// Span classes being summed up.
+#[derive(Clone, Debug)]
+pub(super) struct Classes {
+    list: Vec<SizeClass>,
+}
+
+impl Default for Classes {
+    fn default() -> Classes {
+        Classes {
+            list: (0..SPAN_CLASSES).map(empty).collect(),
         }
-        let Some(class) = classes.get_mut(usize::from(span.spanclass)) else {
-            continue;
+    }
+}
+
+impl Classes {
+    /// Adds an in-use span; large objects are no part of it.
+    pub(super) fn add(&mut self, span: &Span, place: Option<Place>, marked: Option<u32>, sweepgen: u32) {
+        if span.size_class() == 0 {
+            return;
+        }
+        let Some(class) = self.list.get_mut(usize::from(span.spanclass)) else {
+            return;
         };
         class.spans += 1;
         class.span_bytes = class.span_bytes.saturating_add(span.bytes());
@@ -30,34 +45,65 @@ pub fn size_classes(spans: &Spans, places: Option<&Places>, marks: Option<&Marks
             *entry += 1;
         }
         if Sweep::of(span.sweepgen, sweepgen).is_unswept() {
-            let marked = marks.and_then(|marks| marks.of_span.get(index).copied().flatten());
             class.garbage_objects = match (class.garbage_objects, marked) {
                 (Some(sum), Some(marked)) => Some(sum + u64::from(span.alloc_count.saturating_sub(marked))),
                 _ => None,
             };
         }
-        let place = places.and_then(|places| places.of_span.get(index).copied().flatten());
         let counter = match place {
             Some(Place::Mcache(_)) => &mut class.mcache_spans,
             Some(Place::PartialSwept) => &mut class.partial_swept_spans,
             Some(Place::PartialUnswept) => &mut class.partial_unswept_spans,
             Some(Place::FullSwept) => &mut class.full_swept_spans,
             Some(Place::FullUnswept) => &mut class.full_unswept_spans,
-            None => continue,
+            None => return,
         };
         *counter = counter.map(|count| count + 1);
     }
-    classes.retain(|class| class.spans > 0);
-    classes
+
+    pub(super) fn join(&mut self, other: &Classes) {
+        let both = |one: Option<u64>, other: Option<u64>| Some(one?.saturating_add(other?));
+        for (class, part) in self.list.iter_mut().zip(&other.list) {
+            class.spans += part.spans;
+            class.span_bytes = class.span_bytes.saturating_add(part.span_bytes);
+            class.objects += part.objects;
+            class.free_objects += part.free_objects;
+            class.free_bytes = class.free_bytes.saturating_add(part.free_bytes);
+            for (entry, more) in class.occupancy_histogram.iter_mut().zip(part.occupancy_histogram) {
+                *entry += more;
+            }
+            class.garbage_objects = both(class.garbage_objects, part.garbage_objects);
+            class.mcache_spans = both(class.mcache_spans, part.mcache_spans);
+            class.partial_swept_spans = both(class.partial_swept_spans, part.partial_swept_spans);
+            class.partial_unswept_spans = both(class.partial_unswept_spans, part.partial_unswept_spans);
+            class.full_swept_spans = both(class.full_swept_spans, part.full_swept_spans);
+            class.full_unswept_spans = both(class.full_unswept_spans, part.full_unswept_spans);
+        }
+    }
 }
 
-fn empty(spanclass: usize, placed: bool) -> SizeClass {
-    let zero = placed.then_some(0);
+/// One entry per span class that has in-use spans, classes ascending, scan before noscan. Where spans are held is
+/// `None` unless it was `placed`, that is, found out.
+pub fn size_classes(sums: &SpanSums, placed: bool) -> Vec<SizeClass> {
+    let used = sums.classes.list.iter().filter(|class| class.spans > 0);
+    let place = |class: &SizeClass| SizeClass {
+        mcache_spans: class.mcache_spans.filter(|_| placed),
+        partial_swept_spans: class.partial_swept_spans.filter(|_| placed),
+        partial_unswept_spans: class.partial_unswept_spans.filter(|_| placed),
+        full_swept_spans: class.full_swept_spans.filter(|_| placed),
+        full_unswept_spans: class.full_unswept_spans.filter(|_| placed),
+        ..class.clone()
+    };
+    used.map(place).collect()
+}
+
+fn empty(spanclass: usize) -> SizeClass {
+    let zero = Some(0);
     SizeClass {
         class: (spanclass >> 1) as u64,
         object_bytes: CLASS_TO_SIZE.get(spanclass >> 1).copied().unwrap_or(0),
         noscan: spanclass & 1 == 1,
-        garbage_objects: Some(0),
+        garbage_objects: zero,
         mcache_spans: zero,
         partial_swept_spans: zero,
         partial_unswept_spans: zero,
@@ -67,19 +113,54 @@ fn empty(spanclass: usize, placed: bool) -> SizeClass {
     }
 }
 
+/// Objects with a span of their own, being summed up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Large {
+    count: u64,
+    bytes: u64,
+    /// Bytes, first address, and index, of the largest at least.
+    top: Vec<(Reverse<u64>, u64, usize)>,
+}
+
+impl Large {
+    pub(super) fn add(&mut self, index: usize, span: &Span) {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(span.bytes());
+        self.top.push((Reverse(span.bytes()), span.start, index));
+        self.cut(100 * LARGEST_KEPT);
+    }
+
+    pub(super) fn join(&mut self, other: Large) {
+        self.count += other.count;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.top.extend(other.top);
+        self.cut(LARGEST_KEPT);
+    }
+
+    /// Forgets the smallest once there are more than `most`.
+    fn cut(&mut self, most: usize) {
+        if self.top.len() > most {
+            self.top.sort_unstable();
+            self.top.truncate(LARGEST_KEPT);
+        }
+    }
+}
+
 /// Objects with a span of their own, largest first. `type_name` names a type from its descriptor's address.
-pub fn large_objects(spans: &Spans, type_name: &dyn Fn(&Span) -> Option<String>) -> LargeObjects {
-    let mut large: Vec<&Span> = spans.in_use().filter(|span| span.size_class() == 0).collect();
-    let (count, bytes) = (large.len() as u64, sum(large.iter().map(|span| span.bytes())));
-    large.sort_unstable_by_key(|span| (std::cmp::Reverse(span.bytes()), span.start));
-    let top = large.iter().take(LARGEST_KEPT).map(|span| LargeObject {
-        address: HexAddr(span.start),
-        bytes: span.elemsize,
-        type_name: type_name(span),
-    });
+pub fn large_objects(sums: &SpanSums, spans: &Spans, type_name: &dyn Fn(&Span) -> Option<String>) -> LargeObjects {
+    let mut top = sums.large.top.clone();
+    top.sort_unstable();
+    let object = |(_, _, index): (Reverse<u64>, u64, usize)| {
+        let span = spans.get(index)?;
+        Some(LargeObject {
+            address: HexAddr(span.start),
+            bytes: span.elemsize,
+            type_name: type_name(&span),
+        })
+    };
     LargeObjects {
-        spans: Some(count),
-        bytes: Some(bytes),
-        top: Some(top.collect()),
+        spans: Some(sums.large.count),
+        bytes: Some(sums.large.bytes),
+        top: Some(top.into_iter().take(LARGEST_KEPT).filter_map(object).collect()),
     }
 }

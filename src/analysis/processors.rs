@@ -1,25 +1,14 @@
 //! The Ps and what each keeps for itself.
 
-use crate::goruntime::mcentral::{Place, Places};
-use crate::goruntime::mspan::Spans;
+use super::SpanSums;
 use crate::goruntime::processors::{PStatus as Decoded, Processors};
 use crate::goruntime::variants::{PAGE_BYTES, TINY_BLOCK_BYTES};
 use crate::model::{Mcache, PStatus, Processor};
 
-/// One entry per P of `allp[:GOMAXPROCS]`; what an mcache's spans hold is `None` where spans were not read.
-pub fn processors(all: &Processors, spans: Option<(&Spans, &Places)>, sweepgen: Option<u32>) -> Vec<Processor> {
-    let mut held = vec![Mcache::default(); all.live.len()];
-    if let Some((spans, places)) = spans {
-        for (span, place) in spans.live.iter().zip(&places.of_span) {
-            if let Some(Place::Mcache(p)) = place
-                && let Some(mcache) = held.get_mut(*p as usize)
-            {
-                mcache.spans += 1;
-                mcache.span_bytes = mcache.span_bytes.saturating_add(span.bytes());
-                mcache.free_bytes = mcache.free_bytes.saturating_add(span.free_bytes());
-            }
-        }
-    }
+/// One entry per P of `allp[:GOMAXPROCS]`; what an mcache's spans hold is 0 where spans were not read.
+pub fn processors(all: &Processors, spans: Option<&SpanSums>, sweepgen: Option<u32>) -> Vec<Processor> {
+    let held = spans.iter().flat_map(|sums| sums.mcaches.iter().cloned());
+    let held = held.chain(std::iter::repeat_with(Mcache::default));
     (all.live.iter().zip(held))
         .map(|(p, held)| Processor {
             id: p.id.max(0) as u64,

@@ -2,18 +2,18 @@
 //! runtime/mgcmark_greenteagc.go), alloc bits for swept spans. Read after the release; a span's bits are accepted only
 //! if the span re-reads unchanged afterwards, so the target never waits for them.
 
-use super::capture::Requests;
 use super::cursor::{Fields, View};
 use super::layout::Layout;
-use super::mspan::{Span, SpanState, Spans, Sweep};
+use super::mspan::{Span, SpanState, Sweep};
+use super::spans::Spans;
 use super::variants::Variant;
 use crate::memory::{Addr, Memory, Range};
 
-/// The marked slots of each live span; parallel to `Spans::live`.
+/// The marked slots of each live span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// Slots that the last mark found alive; `None` where the span changed meanwhile or could not be read.
-    pub of_span: Vec<Option<u32>>,
+    /// By the span's index; `UNKNOWN` where there is no such figure.
+    of_span: Vec<u32>,
     /// In-use spans whose bits were accepted.
     pub accepted: u64,
     /// Spans that were swept, freed or reused between the stop and the read.
@@ -22,9 +22,12 @@ pub struct Marks {
     pub unreadable: u64,
 }
 
+/// More slots than any span has.
+const UNKNOWN: u32 = u32::MAX;
+
 /// Reads lists of ranges of the running target, each list after all of the one before; ranges that cannot be read are
 /// simply missing from the answer.
-pub type ReadRunning<'a> = dyn FnMut(&[&[Range]]) -> Box<dyn Memory> + 'a;
+pub type ReadRunning<'a> = dyn FnMut(&[&[Range]]) -> Box<dyn Memory + Sync> + 'a;
 
 impl Marks {
     /// Reads the bits of every in-use span of `spans`, as captured when the sweepgen of the heap at `mheap` was
@@ -36,64 +39,94 @@ impl Marks {
         (mheap, sweepgen): (Addr, u32),
         spans: &Spans,
     ) -> Marks {
-        let mut bits = Requests::default();
-        let mut headers = Requests::default();
-        for span in spans.in_use() {
-            let Bits { heap, inline } = Bits::of(span, layout, variant, sweepgen);
-            bits.push("mark bits", heap.start, heap.len);
-            if let Some(inline) = inline {
-                bits.push("inline mark bits", inline.start, inline.len);
+        let (size, rules) = (
+            layout.mspan.size,
+            Rules {
+                layout,
+                variant,
+                sweepgen,
+            },
+        );
+        let places = spans.in_parts(|part| {
+            let (mut bits, mut headers) = (Stretches::default(), Stretches::default());
+            for (_, span) in spans.part(part).filter(|(_, span)| span.state == SpanState::InUse) {
+                let Bits { heap, inline } = rules.bits(&span);
+                bits.add(heap);
+                inline.into_iter().for_each(|inline| bits.add(inline));
+                if !settled(&span, sweepgen) {
+                    headers.add(Range::new(span.addr, size));
+                }
             }
-            if !settled(span, sweepgen) {
-                headers.push("mspan", span.addr, layout.mspan.size);
-            }
-        }
+            (bits, headers)
+        });
+        let (bits, mut headers): (Vec<_>, Vec<_>) = places.into_iter().unzip();
         // The structures only after the bits: what did not change since the stop vouches for the bits read in between.
         // Neither shares a page with the other.
         let generation = layout.mheap.sweepgen;
         let generation_at = Addr(mheap.0.wrapping_add(generation.offset));
-        headers.push("mheap_.sweepgen", generation_at, generation.size);
+        let mut own = Stretches::default();
+        own.add(Range::new(generation_at, generation.size));
+        headers.push(own);
         let memory = read(&[&merged(bits), &merged(headers)]);
         let same_cycle = View::new(memory.as_ref(), "mheap_", mheap)
             .u32(generation)
             .is_ok_and(|after| after == sweepgen);
-        let others: Option<Box<dyn Memory>> = (!same_cycle).then(|| {
-            let mut headers = Requests::default();
-            for span in spans.in_use().filter(|span| settled(span, sweepgen)) {
-                headers.push("mspan", span.addr, layout.mspan.size);
+        let others: Option<Box<dyn Memory + Sync>> = (!same_cycle).then(|| {
+            let mut headers = Stretches::default();
+            for (_, span) in spans.in_use().filter(|(_, span)| settled(span, sweepgen)) {
+                headers.add(Range::new(span.addr, size));
             }
-            read(&[&merged(headers)])
+            read(&[&merged(vec![headers])])
         });
-        let mut marks = Marks {
-            of_span: vec![None; spans.live.len()],
-            ..Marks::default()
-        };
-        for (span, slot) in spans.live.iter().zip(&mut marks.of_span) {
-            if span.state != SpanState::InUse {
-                continue;
-            }
-            let witness = match (settled(span, sweepgen), &others) {
-                (true, None) => None,
-                (true, Some(others)) => Some(others),
-                (false, _) => Some(&memory),
+        let parts = spans.in_parts(|part| {
+            let mut marks = Marks {
+                of_span: vec![UNKNOWN; part.len()],
+                ..Marks::default()
             };
-            if let Some(witness) = witness {
-                let Ok(after) = Span::decode(witness.as_ref(), layout, span.addr) else {
-                    marks.unreadable += 1;
-                    continue;
+            let first = part.start;
+            for (index, span) in spans.part(part).filter(|(_, span)| span.state == SpanState::InUse) {
+                let witness = match (settled(&span, sweepgen), &others) {
+                    (true, None) => None,
+                    (true, Some(others)) => Some(others),
+                    (false, _) => Some(&memory),
                 };
-                if !same_bits(span, &after, sweepgen) {
-                    marks.changed += 1;
-                    continue;
+                if let Some(witness) = witness {
+                    let Some(after) = Span::read(witness.as_ref(), layout, span.addr) else {
+                        marks.unreadable += 1;
+                        continue;
+                    };
+                    if !same_bits(&span, &after, sweepgen) {
+                        marks.changed += 1;
+                        continue;
+                    }
+                }
+                match rules.bits(&span).count(memory.as_ref(), span.nelems) {
+                    Some(count) => {
+                        marks.accepted += 1;
+                        if let Some(slot) = marks.of_span.get_mut(index - first) {
+                            *slot = count;
+                        }
+                    }
+                    None => marks.unreadable += 1,
                 }
             }
-            *slot = Bits::of(span, layout, variant, sweepgen).count(memory.as_ref(), span.nelems);
-            match slot {
-                Some(_) => marks.accepted += 1,
-                None => marks.unreadable += 1,
-            }
+            marks
+        });
+        let mut parts = parts.into_iter();
+        let mut all = parts.next().unwrap_or_default();
+        for part in parts {
+            all.of_span.extend(part.of_span);
+            all.accepted += part.accepted;
+            all.changed += part.changed;
+            all.unreadable += part.unreadable;
         }
-        marks
+        all
+    }
+
+    /// How many slots of a span the last mark found alive; `None` where the span changed meanwhile or its bits could
+    /// not be read.
+    pub fn of(&self, index: usize) -> Option<u32> {
+        self.of_span.get(index).copied().filter(|count| *count != UNKNOWN)
     }
 }
 
@@ -125,16 +158,23 @@ struct Bits {
     inline: Option<Range>,
 }
 
-impl Bits {
-    fn of(span: &Span, layout: &Layout, variant: &Variant, sweepgen: u32) -> Bits {
+/// What says where a span's bits are.
+struct Rules<'a> {
+    layout: &'a Layout,
+    variant: &'a Variant,
+    sweepgen: u32,
+}
+
+impl Rules<'_> {
+    fn bits(&self, span: &Span) -> Bits {
         let bytes = u64::from(span.nelems.div_ceil(64)) * 8;
-        if !Sweep::of(span.sweepgen, sweepgen).is_unswept() {
+        if !Sweep::of(span.sweepgen, self.sweepgen).is_unswept() {
             return Bits {
                 heap: Range::new(span.alloc_bits, bytes),
                 inline: None,
             };
         }
-        let inline = match (variant.inline_marks, &layout.inline_marks) {
+        let inline = match (self.variant.inline_marks, &self.layout.inline_marks) {
             (Some(rule), Some(l))
                 if span.size_class() != 0
                     && (rule.min_elem_bytes..=rule.max_elem_bytes).contains(&span.elemsize)
@@ -151,7 +191,9 @@ impl Bits {
             inline,
         }
     }
+}
 
+impl Bits {
     /// Set bits among the first `nelems`.
     fn count(&self, memory: &dyn Memory, nelems: u32) -> Option<u32> {
         let heap = memory.bytes(self.heap.start, self.heap.len as usize).ok()?;
@@ -169,17 +211,44 @@ impl Bits {
     }
 }
 
-/// Sorted and merged where they touch or nearly do.
-fn merged(requests: Requests) -> Vec<Range> {
-    const GAP: u64 = 512;
-    let mut ranges: Vec<Range> = requests.into_list().into_iter().map(|request| request.range).collect();
-    ranges.sort_unstable();
-    ranges.dedup_by(|next, range| {
-        let touches = next.start.0 <= range.end().0.saturating_add(GAP);
+/// Stretches of memory to read, in units that the smallest pages are made of.
+#[derive(Default)]
+struct Stretches {
+    list: Vec<(u64, u64)>,
+}
+
+impl Stretches {
+    /// Bytes of a unit, as a power of two: nothing smaller than a page is read of a running process.
+    const SHIFT: u32 = 12;
+
+    fn add(&mut self, range: Range) {
+        if range.start.is_nil() || range.len == 0 {
+            return;
+        }
+        let (first, last) = (
+            range.start.0 >> Stretches::SHIFT,
+            (range.end().0 - 1) >> Stretches::SHIFT,
+        );
+        match self.list.last_mut() {
+            // Most lie on the page of the one before.
+            Some((from, to)) if first >= *from && first <= *to + 1 => *to = last.max(*to),
+            _ => self.list.push((first, last)),
+        }
+    }
+}
+
+/// Sorted and merged where they touch.
+fn merged(stretches: Vec<Stretches>) -> Vec<Range> {
+    let mut list: Vec<(u64, u64)> = stretches.into_iter().flat_map(|stretches| stretches.list).collect();
+    list.sort_unstable();
+    list.dedup_by(|next, last| {
+        let touches = next.0 <= last.1 + 1;
         if touches {
-            range.len = range.len.max(next.end().0 - range.start.0);
+            last.1 = last.1.max(next.1);
         }
         touches
     });
-    ranges
+    let range =
+        |(first, last): (u64, u64)| Range::new(Addr(first << Stretches::SHIFT), (last - first + 1) << Stretches::SHIFT);
+    list.into_iter().map(range).collect()
 }

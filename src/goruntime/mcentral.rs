@@ -1,12 +1,11 @@
 //! Where every in-use span is: in one of the four sets of its class's mcentral (runtime/mcentral.go, mspanset.go) or
 //! in one mcache. Each must be found exactly once; this is both a figure and a check of the whole walk.
 
-use std::cell::Cell;
-
 use super::cursor::{DecodeError, Fields, View, word, words};
 use super::layout::{ArrayField, Layout};
-use super::mspan::{Span, SpanState, Spans, Sweep};
+use super::mspan::Sweep;
 use super::processors::Processors;
+use super::spans::Spans;
 use super::variants::SPAN_CLASSES;
 use crate::memory::{Addr, Memory};
 
@@ -30,7 +29,7 @@ pub enum Place {
     FullUnswept,
 }
 
-/// The place of each live span, parallel to `Spans::live`.
+/// The place of each span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     /// `None` for manual spans and for those found nowhere.
@@ -49,72 +48,6 @@ pub struct Places {
     pub first_error: Option<DecodeError>,
 }
 
-/// Finds spans by the address of their mspan.
-///
-/// A word for each: how many words behind the lowest structure it lies, above its position in `Spans::live`.
-pub struct SpanIndex {
-    lowest: u64,
-    near: Vec<u64>,
-    /// Those that do not fit a word, of which a real heap has none.
-    far: Vec<(Addr, u32)>,
-    /// Where the last one was found: lists are mostly in the order of their structures.
-    last: Cell<usize>,
-}
-
-impl SpanIndex {
-    /// More live spans than that are not indexed, which is more than are ever decoded.
-    const POSITION_BITS: u32 = 27;
-
-    /// Indexes the live spans.
-    pub fn new(spans: &Spans) -> SpanIndex {
-        let lowest = spans.live.iter().map(|span| span.addr.0).min().unwrap_or(0);
-        let mut index = SpanIndex {
-            lowest,
-            near: Vec::with_capacity(spans.live.len()),
-            far: Vec::new(),
-            last: Cell::new(0),
-        };
-        for (position, span) in spans.live.iter().enumerate().take(1 << SpanIndex::POSITION_BITS) {
-            match index.key(span.addr) {
-                Some(key) => index.near.push(key | position as u64),
-                None => index.far.push((span.addr, position as u32)),
-            }
-        }
-        index.near.sort();
-        index.far.sort_unstable();
-        index
-    }
-
-    /// The key of the structure at `addr`, position 0.
-    fn key(&self, addr: Addr) -> Option<u64> {
-        let words = addr.0.checked_sub(self.lowest).filter(|distance| distance % 8 == 0)? / 8;
-        (words < 1 << (u64::BITS - SpanIndex::POSITION_BITS)).then_some(words << SpanIndex::POSITION_BITS)
-    }
-
-    /// Position in `Spans::live` of the span whose structure is at `addr`.
-    pub fn find(&self, addr: Addr) -> Option<usize> {
-        let Some(key) = self.key(addr) else {
-            let at = self.far.binary_search_by_key(&addr, |entry| entry.0).ok()?;
-            return self.far.get(at).map(|entry| entry.1 as usize);
-        };
-        let holds = |at: usize| {
-            let entry = *self.near.get(at)?;
-            (entry >> SpanIndex::POSITION_BITS == key >> SpanIndex::POSITION_BITS).then_some(entry)
-        };
-        let last = self.last.get();
-        for at in [last.wrapping_add(1), last.wrapping_sub(1)] {
-            if let Some(entry) = holds(at) {
-                self.last.set(at);
-                return Some((entry & ((1 << SpanIndex::POSITION_BITS) - 1)) as usize);
-            }
-        }
-        let at = self.near.partition_point(|&entry| entry < key);
-        let entry = holds(at)?;
-        self.last.set(at);
-        Some((entry & ((1 << SpanIndex::POSITION_BITS) - 1)) as usize)
-    }
-}
-
 impl Places {
     /// Walks every mcache and every mcentral set.
     pub fn find(
@@ -123,24 +56,21 @@ impl Places {
         mheap: Addr,
         sweepgen: u32,
         spans: &Spans,
-        index: &SpanIndex,
         processors: &Processors,
     ) -> Places {
         let mut places = Places {
-            of_span: vec![None; spans.live.len()],
+            of_span: vec![None; spans.count()],
             ..Places::default()
         };
+        let mut finder = spans.finder();
         for (p, processor) in processors.live.iter().enumerate() {
             for &(class, span) in processor.mcache.iter().flat_map(|mcache| &mcache.spans) {
-                places.put(spans, index, span, class, Place::Mcache(p as u32));
+                places.put(spans, finder.find(span), class, Place::Mcache(p as u32));
             }
         }
         let view = View::new(memory, "mheap_", mheap);
         let swept = u64::from((sweepgen / 2) % 2);
-        let mut budget = (spans.live.len() as u64)
-            .saturating_add(spans.dead)
-            .saturating_mul(4)
-            .saturating_add(SPARE_ENTRIES);
+        let mut budget = (spans.count() as u64).saturating_mul(4).saturating_add(SPARE_ENTRIES);
         let l = &layout.mheap;
         for class in 0..(SPAN_CLASSES as u64).min(l.central.len) {
             let Ok(mcentral) = view
@@ -157,7 +87,7 @@ impl Places {
                 for set in 0..2 {
                     let place = if set == swept { of_swept } else { of_unswept };
                     let walked = walk(memory, layout, &mcentral, (sets, set), &mut budget, |span| {
-                        places.entry(spans, index, span, class as u8, place, sweepgen);
+                        places.entry(spans, finder.find(span), class as u8, place, sweepgen);
                     });
                     if let Err(error) = walked {
                         places.unreadable_sets += 1;
@@ -166,36 +96,41 @@ impl Places {
                 }
             }
         }
-        places.nowhere = (spans.live.iter().zip(&places.of_span))
-            .filter(|(span, place)| span.state == SpanState::InUse && !span.user_arena && place.is_none())
+        let homeless = places.of_span.iter().enumerate().filter(|(_, place)| place.is_none());
+        places.nowhere = homeless
+            .filter(|(index, _)| spans.is_in_use(*index) && spans.get(*index).is_some_and(|span| !span.user_arena))
             .count() as u64;
         places
     }
 
-    fn entry(&mut self, spans: &Spans, index: &SpanIndex, addr: Addr, class: u8, place: Place, sweepgen: u32) {
+    /// The place of a span.
+    pub fn of(&self, index: usize) -> Option<Place> {
+        self.of_span.get(index).copied().flatten()
+    }
+
+    fn entry(&mut self, spans: &Spans, found: Option<usize>, class: u8, place: Place, sweepgen: u32) {
         if matches!(place, Place::PartialUnswept | Place::FullUnswept) {
             // A span that was swept before its turn stays listed here until the sweeper comes by; it counts where
             // the early sweep put it.
-            let unswept =
-                |span: &Span| span.state == SpanState::InUse && Sweep::of(span.sweepgen, sweepgen).is_unswept();
-            if !index.find(addr).and_then(|at| spans.live.get(at)).is_some_and(unswept) {
+            let in_use = found.filter(|index| spans.is_in_use(*index));
+            let head = in_use.and_then(|index| spans.head(index));
+            if !head.is_some_and(|(_, of_span)| Sweep::of(of_span, sweepgen).is_unswept()) {
                 return;
             }
         }
-        self.put(spans, index, addr, class, place);
+        self.put(spans, found, class, place);
     }
 
-    fn put(&mut self, spans: &Spans, index: &SpanIndex, addr: Addr, class: u8, place: Place) {
-        let found = index
-            .find(addr)
-            .and_then(|at| Some((spans.live.get(at)?, self.of_span.get_mut(at)?)));
+    fn put(&mut self, spans: &Spans, found: Option<usize>, class: u8, place: Place) {
+        let in_use = found.filter(|index| spans.is_in_use(*index));
+        let found = in_use.and_then(|index| Some((spans.head(index)?, self.of_span.get_mut(index)?)));
         match found {
-            Some((span, slot)) if span.state == SpanState::InUse => {
-                self.wrong_class += u64::from(span.spanclass != class);
+            Some(((of_span, _), slot)) => {
+                self.wrong_class += u64::from(of_span != class);
                 self.twice += u64::from(slot.is_some());
                 *slot = Some(place);
             }
-            _ => self.strangers += 1,
+            None => self.strangers += 1,
         }
     }
 }

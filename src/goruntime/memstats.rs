@@ -4,9 +4,8 @@
 use super::cursor::{DecodeError, Fields, Record, View, words};
 use super::globals::Globals;
 use super::layout::{ArrayField, HeapStatsDeltaLayout, Layout};
-use super::mcentral::SpanIndex;
-use super::mspan::Spans;
 use super::processors::Processors;
+use super::spans::Spans;
 use super::variants::{CLASS_TO_SIZE, SIZE_CLASSES};
 use crate::memory::{Addr, Memory};
 
@@ -154,7 +153,6 @@ impl MemStats {
         layout: &Layout,
         globals: &Globals,
         spans: &Spans,
-        index: &SpanIndex,
         processors: &Processors,
     ) -> Result<MemStats, DecodeError> {
         let l = &layout.mstats;
@@ -163,7 +161,7 @@ impl MemStats {
         let mheap = View::new(memory, "mheap_", globals.mheap);
         let inuse = |alloc| mheap.inner("fixalloc", alloc).uint(layout.fixalloc.inuse);
         let heap_stats = HeapStats::decode(memory, layout, globals.memstats)?;
-        let flushed = replay_flush(heap_stats.clone(), spans, index, processors);
+        let flushed = replay_flush(heap_stats.clone(), spans, processors);
         let (total_alloc, total_free) = flushed.allocated();
         let count = |large: u64, small: &[u64; SIZE_CLASSES]| {
             small
@@ -231,12 +229,15 @@ impl MemStats {
 }
 
 /// What `flushallmcaches` adds: objects handed out from the cached spans since they were cached, and tiny allocations.
-fn replay_flush(mut stats: HeapStats, spans: &Spans, index: &SpanIndex, processors: &Processors) -> HeapStats {
+fn replay_flush(mut stats: HeapStats, spans: &Spans, processors: &Processors) -> HeapStats {
+    let mut finder = spans.finder();
     for mcache in processors.mcaches() {
         stats.tiny_alloc_count = stats.tiny_alloc_count.wrapping_add(mcache.tiny_allocs);
         for &(class, addr) in &mcache.spans {
-            let span = index.find(addr).and_then(|at| spans.live.get(at));
-            if let (Some(span), Some(count)) = (span, stats.small_alloc_count.get_mut(usize::from(class >> 1))) {
+            if let (Some((_, span)), Some(count)) = (
+                finder.span(addr),
+                stats.small_alloc_count.get_mut(usize::from(class >> 1)),
+            ) {
                 let since = i64::from(span.alloc_count) - i64::from(span.alloc_count_before_cache);
                 *count = count.wrapping_add_signed(since);
             }

@@ -22,6 +22,7 @@ pub mod provenance;
 mod refused;
 pub mod size;
 pub mod snapshot;
+pub mod spans;
 pub mod stacks;
 mod stripped;
 pub mod variants;

@@ -1,20 +1,14 @@
-//! Spans (runtime/mheap.go `mspan`): every span structure that the runtime ever made, what it holds now, and whether
-//! what it says is possible.
+//! A span (runtime/mheap.go `mspan`): what the scan keeps of its structure, what it holds, and whether what it says is
+//! possible.
 
-use super::cursor::{DecodeError, Fields, GoSlice, Record, View, words};
-use super::layout::Layout;
-use super::variants::{FIXALLOC_CHUNK_BYTES, PAGE_BYTES, SPAN_CLASSES};
-use crate::memory::{Addr, Forget, Memory, Range};
+use super::layout::{Field, Layout, MspanLayout};
+use super::variants::{PAGE_BYTES, SPAN_CLASSES};
+use crate::memory::{Addr, Gather, Gathered, Memory, Range, RecordShape};
 
-/// More span structures than any real heap has (a span for each 8 KiB of 1 TiB).
-const MOST_SPANS: u64 = 1 << 27;
 /// More slots than any span has (1024); from Go 1.22 on the field itself ends here.
 const MOST_SLOTS: u32 = u16::MAX as u32;
-
-/// Fewer structures than this are not worth giving back one stretch at a time.
-const WORTH_FORGETTING: u64 = 1 << 16;
-/// Structures read between two rounds of giving back.
-const FORGOTTEN_AT_ONCE: u64 = 1 << 15;
+/// No process has memory beyond it, with five levels of page tables either.
+const END_OF_MEMORY: u64 = 1 << 56;
 
 /// `mspan.state`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +19,8 @@ pub enum SpanState {
     InUse,
     /// Managed by hand: stacks and work buffers.
     Manual,
+    /// A value that the runtime does not have.
+    Odd,
 }
 
 /// Where a sweep finds a span, from its sweepgen (runtime/mheap.go, comment on `mspan.sweepgen`).
@@ -88,8 +84,6 @@ pub struct Span {
     pub alloc_count: u32,
     /// `allocCount` when an mcache took the span.
     pub alloc_count_before_cache: u32,
-    /// Slots below are allocated.
-    pub freeindex: u32,
     /// `mspan.sweepgen`.
     pub sweepgen: u32,
     /// `sizeclass << 1 | noscan`.
@@ -142,53 +136,75 @@ impl Span {
             .saturating_sub(u64::from(self.nelems).saturating_mul(self.elemsize))
     }
 
-    /// Reads the span structure at `addr`.
-    pub fn decode(memory: &dyn Memory, layout: &Layout, addr: Addr) -> Result<Span, DecodeError> {
-        let l = &layout.mspan;
-        let r = Record::read(memory, "mspan", addr, l.size)?;
-        let state = match r.uint(l.state)? {
-            0 => SpanState::Dead,
-            1 => SpanState::InUse,
-            2 => SpanState::Manual,
-            _ => return Err(r.invalid("its state is none that the runtime has")),
-        };
-        let span = Span {
-            addr,
-            start: r.uint(l.start_addr)?,
-            npages: r.uint(l.npages)?,
-            elemsize: r.uint(l.elemsize)?,
-            gcmark_bits: r.addr(l.gcmark_bits)?,
-            alloc_bits: r.addr(l.alloc_bits)?,
-            next: r.addr(l.next)?,
-            large_type: l.large_type.map(|field| r.addr(field)).transpose()?.unwrap_or_default(),
-            // Dead structures keep stale words in fields that later releases shrank; they are never interpreted.
-            nelems: u32::try_from(r.uint(l.nelems)?).unwrap_or(u32::MAX),
-            alloc_count: r.u32(l.alloc_count)?,
-            alloc_count_before_cache: r.u32(l.alloc_count_before_cache)?,
-            freeindex: u32::try_from(r.uint(l.freeindex)?).unwrap_or(u32::MAX),
-            sweepgen: r.u32(l.sweepgen)?,
-            spanclass: r.uint(l.spanclass)? as u8,
-            state,
-            user_arena: l
-                .is_user_arena_chunk
-                .map(|field| r.uint(field))
-                .transpose()?
-                .unwrap_or(0)
-                != 0,
-        };
-        span.possible().map_err(|why| r.invalid(why))?;
-        Ok(span)
+    /// Reads the span structure at `addr` of memory that holds it.
+    pub fn read(memory: &dyn Memory, layout: &Layout, addr: Addr) -> Option<Span> {
+        let gather = gather(&layout.mspan, Addr::NIL, 1)?;
+        let records = Gathered::from_structures(memory, &gather, std::iter::once(addr.0));
+        Span::of(records.record(0).ok()?).ok()
+    }
+
+    /// Span class and sweepgen of a record.
+    #[inline]
+    pub(super) fn head(record: &[u8]) -> Option<(u8, u32)> {
+        let head = record.first_chunk::<8>()?;
+        let sweepgen = head.last_chunk::<4>()?;
+        Some((*head.get(SPANCLASS)?, u32::from_le_bytes(*sweepgen)))
+    }
+
+    /// Makes sense of a record. The error says what is impossible about it.
+    #[inline]
+    pub(super) fn of(record: &[u8]) -> Result<Span, &'static str> {
+        let span = Span::unchecked(record).ok_or("its record is too short")?;
+        span.possible().map(|()| span)
+    }
+
+    /// The same of a record that has been found to make sense.
+    #[inline]
+    pub(super) fn unchecked(record: &[u8]) -> Option<Span> {
+        let record = record.first_chunk::<RECORD_BYTES>()?;
+        let word = |at: usize| record.get(at..).and_then(|rest| rest.first_chunk::<8>());
+        let word = |at: usize| word(at).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let half = |at: usize| record.get(at..).and_then(|rest| rest.first_chunk::<4>());
+        let half = |at: usize| half(at).map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        let quarter = |at: usize| record.get(at..).and_then(|rest| rest.first_chunk::<2>());
+        let quarter = |at: usize| quarter(at).map_or(0, |bytes| u16::from_le_bytes(*bytes));
+        let byte = |at: usize| record.get(at).copied().unwrap_or(0);
+        Some(Span {
+            addr: Gathered::address(record),
+            start: word(START),
+            npages: word(NPAGES),
+            elemsize: word(ELEMSIZE),
+            gcmark_bits: Addr(word(GCMARK_BITS)),
+            alloc_bits: Addr(word(ALLOC_BITS)),
+            next: Addr(word(NEXT)),
+            large_type: Addr(word(LARGE_TYPE)),
+            nelems: half(NELEMS),
+            alloc_count: u32::from(quarter(ALLOC_COUNT)),
+            alloc_count_before_cache: u32::from(quarter(ALLOC_COUNT_BEFORE_CACHE)),
+            sweepgen: half(SWEEPGEN),
+            spanclass: byte(SPANCLASS),
+            state: match byte(STATE) {
+                0 => SpanState::Dead,
+                1 => SpanState::InUse,
+                2 => SpanState::Manual,
+                _ => SpanState::Odd,
+            },
+            user_arena: byte(USER_ARENA) != 0,
+        })
     }
 
     /// Whether the fields agree with each other, whatever the heap around them.
     fn possible(&self) -> Result<(), &'static str> {
-        if self.state == SpanState::Dead {
-            return Ok(());
+        match self.state {
+            SpanState::Dead => return Ok(()),
+            SpanState::Odd => return Err("its state is none that the runtime has"),
+            SpanState::InUse | SpanState::Manual => {}
         }
         let end = self
             .npages
             .checked_mul(PAGE_BYTES)
-            .and_then(|bytes| bytes.checked_add(self.start));
+            .and_then(|bytes| bytes.checked_add(self.start))
+            .filter(|end| *end <= END_OF_MEMORY);
         if self.npages == 0 || self.start == 0 || !self.start.is_multiple_of(PAGE_BYTES) || end.is_none() {
             return Err("its pages are impossible");
         }
@@ -209,198 +225,60 @@ impl Span {
     }
 }
 
-/// All spans, in the order of `mheap_.allspans`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Spans {
-    /// Live spans: in use and manual.
-    pub live: Vec<Span>,
-    /// Structures of state dead.
-    pub dead: u64,
-    /// Structures that could not be read.
-    pub unreadable: u64,
-    /// Structures whose content is impossible, and the first such error.
-    pub impossible: u64,
-    /// The first error met.
-    pub first_error: Option<DecodeError>,
-    /// Live spans whose first page lies in another live span.
-    pub overlapping: u64,
-}
+/// Where the fields are in the record of a span. Of `nelems`, a word until Go 1.21, only the lower half is kept.
+const STATE: usize = 1;
+const SPANCLASS: usize = 2;
+const USER_ARENA: usize = 3;
+const SWEEPGEN: usize = 4; // to 8
+const START: usize = 16;
+const ELEMSIZE: usize = 24;
+const ALLOC_BITS: usize = 32;
+const GCMARK_BITS: usize = 40;
+const NEXT: usize = 48;
+const LARGE_TYPE: usize = 56;
+const NPAGES: usize = 64;
+const NELEMS: usize = 72;
+const ALLOC_COUNT: usize = 76;
+const ALLOC_COUNT_BEFORE_CACHE: usize = 78;
+pub(super) const RECORD_BYTES: usize = 80;
 
-impl Spans {
-    /// Reads every span; single bad ones are counted, not fatal.
-    pub fn decode(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Result<Spans, DecodeError> {
-        let all = all_spans(memory, layout, mheap)?;
-        let mut spans = Spans::with_room_for(all.len);
-        for pointer in words(memory, "allspans", all.ptr, all.len)? {
-            spans.add(memory, layout, Addr(pointer));
-        }
-        Ok(spans.finished())
-    }
-
-    /// The same, giving the structures' memory back as they are read: of a large heap they are most of a capture.
-    pub fn decode_forgetting(memory: &mut dyn Forget, layout: &Layout, mheap: Addr) -> Result<Spans, DecodeError> {
-        let all = all_spans(memory, layout, mheap)?;
-        if all.len < WORTH_FORGETTING {
-            return Spans::decode(memory, layout, mheap);
-        }
-        let mut spans = Spans::with_room_for(all.len);
-        // fixalloc cuts chunks into structures; what is left of a chunk belongs to nobody.
-        let rest = FIXALLOC_CHUNK_BYTES.checked_rem(layout.mspan.size).unwrap_or(0);
-        let (mut start, mut end) = (0, 0);
-        let mut index = 0;
-        while index < all.len {
-            let at = Addr(all.ptr.0.wrapping_add(index.wrapping_mul(8)));
-            let count = FORGOTTEN_AT_ONCE.min(all.len - index);
-            let mut done: Vec<Range> = Vec::new();
-            for pointer in words(memory, "allspans", at, count)? {
-                spans.add(memory, layout, Addr(pointer));
-                if pointer != end && Some(pointer) != end.checked_add(rest) {
-                    done.push(Range::new(Addr(start), end - start));
-                    start = pointer;
-                }
-                end = pointer.saturating_add(layout.mspan.size);
-            }
-            done.push(Range::new(Addr(start), end - start));
-            start = end;
-            done.into_iter().for_each(|range| memory.forget(range));
-            index += count;
-        }
-        Ok(spans.finished())
-    }
-
-    fn with_room_for(count: u64) -> Spans {
-        Spans {
-            live: Vec::with_capacity(usize::try_from(count).unwrap_or(0)),
-            ..Spans::default()
-        }
-    }
-
-    fn add(&mut self, memory: &dyn Memory, layout: &Layout, addr: Addr) {
-        match Span::decode(memory, layout, addr) {
-            Ok(span) if span.state == SpanState::Dead => self.dead += 1,
-            Ok(span) => self.live.push(span),
-            Err(error) => {
-                match error {
-                    DecodeError::Missing { .. } => self.unreadable += 1,
-                    DecodeError::Invalid { .. } => self.impossible += 1,
-                }
-                self.first_error.get_or_insert(error);
-            }
-        }
-    }
-
-    /// Sorts the spans by address and counts those that overlap.
-    fn finished(mut self) -> Spans {
-        sort_by_start(&mut self.live);
-        let mut end = 0;
-        for span in &self.live {
-            self.overlapping += u64::from(span.start < end);
-            end = end.max(span.range().end().0);
-        }
-        self
-    }
-
-    /// Spans that hold heap objects.
-    pub fn in_use(&self) -> impl Iterator<Item = &Span> {
-        self.live.iter().filter(|span| span.state == SpanState::InUse)
-    }
-
-    /// Stacks and work buffers.
-    pub fn manual(&self) -> impl Iterator<Item = &Span> {
-        self.live.iter().filter(|span| span.state == SpanState::Manual)
-    }
-}
-
-/// `mheap_.allspans`, of a length that can be.
-fn all_spans(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Result<GoSlice, DecodeError> {
-    let view = View::new(memory, "mheap_", mheap);
-    let all = view.slice(layout.mheap.allspans)?;
-    match all.len > MOST_SPANS {
-        true => Err(view.invalid("allspans has an impossible length")),
-        false => Ok(all),
-    }
-}
-
-/// Sorts by first address. Of the large structures each moves once; what is sorted is a word for each, and the runs
-/// that a heap grows in cost the stable sort next to nothing.
-fn sort_by_start(spans: &mut [Span]) {
-    const INDEX_BITS: u32 = MOST_SPANS.trailing_zeros();
-    const INDEX: u64 = MOST_SPANS - 1;
-    if spans.is_sorted_by_key(|span| span.start) {
-        return;
-    }
-    let packs = |span: &Span| span.start / PAGE_BYTES < 1 << (u64::BITS - INDEX_BITS);
-    if !spans.iter().all(packs) || spans.len() as u64 > MOST_SPANS {
-        spans.sort_by_key(|span| span.start);
-        return;
-    }
-    let mut order: Vec<u64> = spans
-        .iter()
-        .enumerate()
-        .map(|(index, span)| (span.start / PAGE_BYTES) << INDEX_BITS | index as u64)
-        .collect();
-    order.sort();
-    let from = |order: &[u64], at: usize| order.get(at).map_or(at, |entry| (entry & INDEX) as usize);
-    for first in 0..spans.len() {
-        // Each cycle of the permutation is gone round once; places that are done point to themselves.
-        let Some(&held) = spans.get(first) else { break };
-        let mut at = first;
-        loop {
-            let next = from(&order, at);
-            if let Some(entry) = order.get_mut(at) {
-                *entry = at as u64;
-            }
-            let moved = if next == first {
-                held
-            } else {
-                spans.get(next).copied().unwrap_or(held)
-            };
-            if let Some(slot) = spans.get_mut(at) {
-                *slot = moved;
-            }
-            if next == first || next == at {
-                break;
-            }
-            at = next;
-        }
-    }
+/// What a scan keeps of `count` spans, whose structures an array of pointers leads to. `None` for a layout with fields
+/// of sizes that they have in no release.
+pub fn gather(l: &MspanLayout, pointers: Addr, count: u64) -> Option<Gather> {
+    let nelems = Field {
+        size: l.nelems.size.min(4),
+        ..l.nelems
+    };
+    let optional = |field: Option<Field>, at, most| field.map(|field| (field, at, most));
+    let fields = [
+        Some((l.state, STATE, 1)),
+        Some((l.spanclass, SPANCLASS, 1)),
+        optional(l.is_user_arena_chunk, USER_ARENA, 1),
+        Some((l.sweepgen, SWEEPGEN, 4)),
+        Some((l.start_addr, START, 8)),
+        Some((l.npages, NPAGES, 8)),
+        Some((l.elemsize, ELEMSIZE, 8)),
+        Some((l.alloc_bits, ALLOC_BITS, 8)),
+        Some((l.gcmark_bits, GCMARK_BITS, 8)),
+        Some((l.next, NEXT, 8)),
+        optional(l.large_type, LARGE_TYPE, 8),
+        Some((nelems, NELEMS, 4)),
+        Some((l.alloc_count, ALLOC_COUNT, 2)),
+        Some((l.alloc_count_before_cache, ALLOC_COUNT_BEFORE_CACHE, 2)),
+    ];
+    let fits = |(field, at, most): (Field, usize, u64)| (field.size <= most).then_some((field.offset, at, field.size));
+    let fields: Option<Vec<_>> = fields.into_iter().flatten().map(fits).collect();
+    Some(Gather {
+        what: "mspan",
+        pointers,
+        count,
+        shape: RecordShape::new(l.size, RECORD_BYTES, &fields?)?,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_sort_whatever_their_order() {
-        let span = |start: u64| Span {
-            addr: Addr(start ^ 0xff),
-            start,
-            npages: 1,
-            elemsize: 0,
-            gcmark_bits: Addr::NIL,
-            alloc_bits: Addr::NIL,
-            next: Addr::NIL,
-            large_type: Addr::NIL,
-            nelems: 0,
-            alloc_count: 0,
-            alloc_count_before_cache: 0,
-            freeindex: 0,
-            sweepgen: 0,
-            spanclass: 0,
-            state: SpanState::Manual,
-            user_arena: false,
-        };
-        for count in [0u64, 1, 2, 3, 10, 1000] {
-            for (multiplier, high) in [(1, 0), (7919, 0), (999_983, 0), (7919, 0xffff_8000_0000_0000)] {
-                let starts = (0..count).map(|index| (index * multiplier % 1009 * PAGE_BYTES) | high);
-                let mut spans: Vec<Span> = starts.map(span).collect();
-                let mut expected = spans.clone();
-                expected.sort_by_key(|span| span.start);
-                sort_by_start(&mut spans);
-                assert_eq!(spans, expected, "{count} times {multiplier}");
-            }
-        }
-    }
 
     #[test]
     fn sweepgen_is_read_relative_to_the_heap() {

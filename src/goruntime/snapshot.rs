@@ -7,14 +7,14 @@ use super::gc::Gc;
 use super::globals::Globals;
 use super::goroutines::Goroutines;
 use super::layout::Layout;
-use super::mcentral::{Places, SpanIndex};
+use super::mcentral::Places;
 use super::memstats::MemStats;
-use super::mspan::Spans;
 use super::pagealloc::{PageAlloc, PageCache};
 use super::processors::Processors;
+use super::spans::Spans;
 use super::stacks::ManualSpans;
 use super::variants::Variant;
-use crate::memory::{Forget, Memory, Missing};
+use crate::memory::{Memory, Missing};
 
 /// One section of the snapshot: its data, or why it could not be decoded.
 pub type Section<T> = Result<T, DecodeError>;
@@ -48,32 +48,11 @@ impl Snapshot {
     /// Decodes everything that the summary planner captured.
     pub fn decode(memory: &dyn Memory, layout: &Layout, variant: &Variant, globals: &Globals) -> Snapshot {
         let spans = Spans::decode(memory, layout, globals.mheap);
-        Snapshot::with_spans(spans, memory, layout, variant, globals)
-    }
-
-    /// The same, giving back on the way what is large and read only once.
-    pub fn decode_forgetting(
-        memory: &mut dyn Forget,
-        layout: &Layout,
-        variant: &Variant,
-        globals: &Globals,
-    ) -> Snapshot {
-        let spans = Spans::decode_forgetting(memory, layout, globals.mheap);
-        Snapshot::with_spans(spans, memory, layout, variant, globals)
-    }
-
-    fn with_spans(
-        spans: Section<Spans>,
-        memory: &dyn Memory,
-        layout: &Layout,
-        variant: &Variant,
-        globals: &Globals,
-    ) -> Snapshot {
         let gc = Gc::decode(memory, layout, variant, globals);
         let sweepgen = View::new(memory, "mheap_", globals.mheap).u32(layout.mheap.sweepgen);
         let spans = whole_enough(spans, |spans| Missed {
             missing: spans.unreadable,
-            there: spans.live.len() as u64 + spans.dead,
+            there: spans.live + spans.dead,
             first: spans.first_error,
         });
         let processors = whole_enough(Processors::decode(memory, layout, globals), |ps| Missed {
@@ -81,7 +60,6 @@ impl Snapshot {
             there: ps.live.len() as u64,
             first: ps.first_error,
         });
-        let index = spans.as_ref().map(SpanIndex::new).map_err(|error| *error);
         let caches: Vec<PageCache> = processors
             .iter()
             .flat_map(|ps| ps.live.iter().map(|p| p.page_cache))
@@ -94,20 +72,20 @@ impl Snapshot {
         });
         let arenas = (pages.as_ref().map_err(|error| *error))
             .and_then(|pages| Arenas::decode(memory, layout, variant, globals, pages));
-        let heap = both(&spans, &index);
-        let places = heap.and_then(|(spans, index)| {
+        let heap = || spans.as_ref().map_err(|error| *error);
+        let places = heap().and_then(|spans| {
             let ps = processors.as_ref().map_err(|error| *error)?;
-            Ok(Places::find(memory, layout, globals.mheap, sweepgen?, spans, index, ps))
+            Ok(Places::find(memory, layout, globals.mheap, sweepgen?, spans, ps))
         });
         let places = whole_enough(places, |places| Missed {
             missing: places.unreadable_sets,
             there: 0,
             first: places.first_error,
         });
-        let manual = heap.and_then(|(spans, index)| ManualSpans::decode(memory, layout, globals, spans, index));
-        let memstats = heap.and_then(|(spans, index)| {
+        let manual = heap().and_then(|spans| ManualSpans::decode(memory, layout, globals, spans));
+        let memstats = heap().and_then(|spans| {
             let ps = processors.as_ref().map_err(|error| *error)?;
-            MemStats::decode(memory, layout, globals, spans, index, ps)
+            MemStats::decode(memory, layout, globals, spans, ps)
         });
         let goroutines = Goroutines::decode(memory, layout, variant, globals, processors.as_ref().ok());
         let goroutines = whole_enough(goroutines, |gs| Missed {
@@ -174,13 +152,5 @@ fn whole_enough<T>(section: Section<T>, missed: impl Fn(&T) -> Missed) -> Sectio
             Err(error)
         }
         _ => Ok(section),
-    }
-}
-
-/// Both sections, or the first one's reason.
-fn both<'a, A, B>(a: &'a Section<A>, b: &'a Section<B>) -> Section<(&'a A, &'a B)> {
-    match (a, b) {
-        (Ok(a), Ok(b)) => Ok((a, b)),
-        (Err(error), _) | (_, Err(error)) => Err(*error),
     }
 }

@@ -4,8 +4,8 @@
 use super::cursor::{DecodeError, Fields, View};
 use super::globals::Globals;
 use super::layout::Layout;
-use super::mcentral::SpanIndex;
-use super::mspan::{Span, SpanState, Spans};
+use super::mspan::{Span, SpanState};
+use super::spans::Spans;
 use crate::memory::{Addr, Memory};
 
 /// Bytes and spans of manual memory.
@@ -21,7 +21,7 @@ pub struct ManualSpans {
     pub large_free_bytes: u64,
     /// Spans listed on `stackpool` (with free slots).
     pub pool_spans_listed: u64,
-    /// For each live span: whether it is a work buffer. Parallel to `Spans::live`.
+    /// For each span: whether it is a work buffer.
     pub is_work_buffer: Vec<bool>,
     /// Lists that could not be followed to their end.
     pub broken_lists: u64,
@@ -34,33 +34,30 @@ impl ManualSpans {
         layout: &Layout,
         globals: &Globals,
         spans: &Spans,
-        index: &SpanIndex,
     ) -> Result<ManualSpans, DecodeError> {
         let mut manual = ManualSpans {
-            is_work_buffer: vec![false; spans.live.len()],
+            is_work_buffer: vec![false; spans.count()],
             ..ManualSpans::default()
         };
         let work = View::new(memory, "work", globals.work);
-        let mut seen = vec![false; spans.live.len()];
+        let mut seen = vec![false; spans.count()];
         for head in [work.addr(layout.work.wbuf_free)?, work.addr(layout.work.wbuf_busy)?] {
-            let complete = follow(spans, index, &mut seen, head, |at, _| {
+            let complete = follow(spans, &mut seen, head, |at, _| {
                 if let Some(flag) = manual.is_work_buffer.get_mut(at) {
                     *flag = true;
                 }
             });
             manual.broken_lists += u64::from(!complete);
         }
-        for (span, is_work_buffer) in spans.live.iter().zip(&manual.is_work_buffer) {
-            match span.state {
-                SpanState::Manual if *is_work_buffer => add(&mut manual.work_buffer_bytes, span.bytes()),
-                SpanState::Manual => {
-                    add(&mut manual.stack_bytes, span.bytes());
-                    if is_pool_span(span) {
-                        let free = span.bytes().saturating_sub(span.allocated_bytes());
-                        add(&mut manual.pool_free_bytes, free);
-                    }
-                }
-                _ => {}
+        for (index, span) in spans.manual() {
+            if manual.is_work_buffer(index) {
+                add(&mut manual.work_buffer_bytes, span.bytes());
+                continue;
+            }
+            add(&mut manual.stack_bytes, span.bytes());
+            if is_pool_span(&span) {
+                let free = span.bytes().saturating_sub(span.allocated_bytes());
+                add(&mut manual.pool_free_bytes, free);
             }
         }
         let large = View::new(memory, "stackLarge", globals.stack_large);
@@ -68,7 +65,7 @@ impl ManualSpans {
             let head = large.element("stackLarge.free", layout.stack_large.free, order)?;
             let first = head.addr(layout.mspan_list.first)?;
             let free = &mut manual.large_free_bytes;
-            let complete = follow(spans, index, &mut seen, first, |_, span| add(free, span.bytes()));
+            let complete = follow(spans, &mut seen, first, |_, span| add(free, span.bytes()));
             manual.broken_lists += u64::from(!complete);
         }
         for order in 0..layout.stackpool_shape.len {
@@ -77,10 +74,15 @@ impl ManualSpans {
                 .0
                 .wrapping_add(order.wrapping_mul(layout.stackpool_shape.stride));
             let first = View::new(memory, "stackpool", Addr(at)).addr(layout.stackpool.first)?;
-            let complete = follow(spans, index, &mut seen, first, |_, _| manual.pool_spans_listed += 1);
+            let complete = follow(spans, &mut seen, first, |_, _| manual.pool_spans_listed += 1);
             manual.broken_lists += u64::from(!complete);
         }
         Ok(manual)
+    }
+
+    /// Whether a span is a work buffer.
+    pub fn is_work_buffer(&self, index: usize) -> bool {
+        self.is_work_buffer.get(index).copied().unwrap_or(false)
     }
 }
 
@@ -94,23 +96,18 @@ fn add(sum: &mut u64, bytes: u64) {
 }
 
 /// Follows an mSpanList; whether its end was reached over live manual spans that no list held before.
-fn follow(
-    spans: &Spans,
-    index: &SpanIndex,
-    seen: &mut [bool],
-    head: Addr,
-    mut visit: impl FnMut(usize, &Span),
-) -> bool {
+fn follow(spans: &Spans, seen: &mut [bool], head: Addr, mut visit: impl FnMut(usize, &Span)) -> bool {
+    let mut finder = spans.finder();
     let mut link = head;
     while !link.is_nil() {
-        let Some((at, span)) = index.find(link).and_then(|at| Some((at, spans.live.get(at)?))) else {
+        let Some((at, span)) = finder.span(link) else {
             return false;
         };
         match seen.get_mut(at) {
             Some(seen) if !*seen && span.state == SpanState::Manual => *seen = true,
             _ => return false,
         }
-        visit(at, span);
+        visit(at, &span);
         link = span.next;
     }
     true

@@ -147,6 +147,11 @@ impl Residency {
         self.resident.bytes_in(range) + self.share(range, |mapping| mapping.2)
     }
 
+    /// The same, found sooner where the range lies near the one before: `near` is where that one was.
+    pub fn resident_bytes_near(&self, range: Range, near: &mut usize) -> u64 {
+        self.resident.bytes_in_near(range, near) + self.share(range, |mapping| mapping.2)
+    }
+
     /// Bytes of `range` that are swapped out.
     pub fn swapped_bytes(&self, range: Range) -> u64 {
         self.swapped.bytes_in(range) + self.share(range, |mapping| mapping.3)
@@ -273,6 +278,34 @@ impl Intervals {
         self.bytes_below(range.end().0) - self.bytes_below(range.start.0)
     }
 
+    /// The same; `near` is the last interval that begins before the range.
+    fn bytes_in_near(&self, range: Range, near: &mut usize) -> u64 {
+        let (start, end) = (range.start.0, range.end().0);
+        let is_last_before = |index: usize, addr: u64| {
+            self.list.get(index).is_some_and(|interval| interval.0 < addr)
+                && self.list.get(index + 1).is_none_or(|next| next.0 >= addr)
+        };
+        if !is_last_before(*near, start) {
+            *near = match is_last_before(*near + 1, start) {
+                true => *near + 1,
+                false => self
+                    .list
+                    .partition_point(|interval| interval.0 < start)
+                    .saturating_sub(1),
+            };
+        }
+        let below = |index: usize, addr: u64| match self.list.get(index) {
+            Some((from, to, before)) if *from < addr => before + (addr.min(*to) - from),
+            _ => 0,
+        };
+        let last = match is_last_before(*near, end) {
+            true => *near,
+            false if is_last_before(*near + 1, end) => *near + 1,
+            false => return self.bytes_below(end) - below(*near, start),
+        };
+        below(last, end) - below(*near, start)
+    }
+
     /// How many bytes of the intervals lie below `addr`.
     fn bytes_below(&self, addr: u64) -> u64 {
         let after = self.list.partition_point(|(start, _, _)| *start < addr);
@@ -300,6 +333,22 @@ mod tests {
         assert_eq!(bytes(499, 1), 1);
         assert_eq!(bytes(500, 1), 0);
         assert_eq!(bytes(120, 0), 0);
+        for at in 0..8 {
+            for (start, len) in (0..60).flat_map(|start| (0..60).map(move |len| (start * 10, len * 10))) {
+                let mut near = at;
+                let range = Range::new(Addr(start), len);
+                assert_eq!(
+                    intervals.bytes_in_near(range, &mut near),
+                    bytes(start, len),
+                    "{start} {len} {at}"
+                );
+                assert_eq!(
+                    intervals.bytes_in_near(range, &mut near),
+                    bytes(start, len),
+                    "{start} {len} {at}"
+                );
+            }
+        }
     }
 
     #[test]

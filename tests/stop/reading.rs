@@ -6,7 +6,7 @@ use gomemscan::memory::{Addr, Memory, Missing, Range};
 use gomemscan::target::{CaptureOptions, Incomplete, Residency, RssFacts, Stop, StopKind};
 
 use crate::roles::pattern_byte;
-use crate::support::{Does, Target, Waves, expect_free, pause, pause_of, request};
+use crate::support::{Does, Gathers, Target, Waves, expect_free, pause, pause_of, request};
 
 const PAGE: u64 = 4096;
 
@@ -40,6 +40,63 @@ fn a_pattern_comes_out_unchanged() {
     }
     let part = process.read_running(&[Range::new(Addr(at + 100), 50)]).unwrap();
     assert_eq!(part.bytes(Addr(at + 100), 50).unwrap(), &expected[100..150]);
+}
+
+#[test]
+fn gathered_fields_are_those_of_the_structures() {
+    // Enough for a second thread, and too little for one.
+    for count in [1, 100, 200_000] {
+        let target = Target::start("pointing", &[count]);
+        let pointers = target.ready[0];
+        let process = target.open();
+        for stop in [pause().stop, Stop::NoPause] {
+            let planner = Gathers { pointers, count };
+            let capture = process
+                .capture(&mut || Box::new(planner), &CaptureOptions { stop, ..pause() })
+                .unwrap();
+            assert_eq!((capture.complete, capture.missing_count), (Ok(()), 0));
+            assert!(capture.bytes_read >= count * (48 + 8), "{}", capture.bytes_read);
+            let gathered = capture.memory.gathered().unwrap();
+            assert_eq!(gathered.count(), count as usize);
+            for (index, record) in (0u64..).zip(gathered.iter()) {
+                let words = [index * 6 + 1, index * 6 + 5].map(u64::to_le_bytes).concat();
+                assert_eq!(record.unwrap()[16..], words, "{index}");
+            }
+            if stop == Stop::NoPause {
+                let changes = capture.changes.unwrap();
+                assert!(changes.compared_pages >= count * 48 / PAGE && changes.changed_bytes == 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_pause_too_short_does_not_gather_is_missing() {
+    let count = 2_000_000;
+    let target = Target::start("pointing", &[count]);
+    let planner = Gathers {
+        pointers: target.ready[0],
+        count,
+    };
+    let process = target.open();
+    let capture = process
+        .capture(&mut || Box::new(planner), &pause_of(Duration::from_millis(12)))
+        .unwrap();
+    assert_eq!(capture.complete, Err(Incomplete::PauseSpent));
+    let gathered = capture.memory.gathered().unwrap();
+    let lost = gathered.iter().filter(Result::is_err).count();
+    assert!(
+        lost > 0 && capture.missing_count >= lost,
+        "{lost} of {}",
+        gathered.count()
+    );
+    for (index, record) in (0u64..).zip(gathered.iter()) {
+        match record {
+            Ok(record) => assert_eq!(record[16..24], (index * 6 + 1).to_le_bytes()),
+            Err(why) => assert_eq!(why, Missing::BudgetSpent),
+        }
+    }
+    expect_free(target.pid());
 }
 
 #[test]

@@ -29,6 +29,7 @@ fn play() {
         .map(|number| number.parse().unwrap())
         .collect();
     match role.as_str() {
+        "pointing" => pointing(arguments[0]),
         "pattern" => pattern(arguments[0] as usize),
         "beating" => beating(arguments[0], arguments[1]),
         "churning" => churning(),
@@ -56,6 +57,16 @@ fn serve(mut answer: impl FnMut(&str) -> String) {
         }
     }
     std::process::exit(0);
+}
+
+/// `count` structures of six words, whose words are their numbers, and an array of pointers to them.
+fn pointing(count: u64) {
+    let structures: Vec<[u64; 6]> = (0..count)
+        .map(|index| std::array::from_fn(|word| index * 6 + word as u64))
+        .collect();
+    let pointers: Vec<u64> = structures.iter().map(|structure| structure.as_ptr() as u64).collect();
+    println!("ready {} {count}", pointers.as_ptr() as u64);
+    serve(|_| format!("{}", structures.len() + pointers.len()));
 }
 
 /// `pages` pages of pattern followed by as many that were never touched.

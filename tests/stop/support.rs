@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gomemscan::memory::{Addr, Memory, Planner, Range, Request};
+use gomemscan::memory::{Addr, Gather, Memory, Planner, Range, RecordShape, Request};
 use gomemscan::target::{CaptureOptions, LiveProcess, Stop};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
@@ -189,6 +189,31 @@ pub struct Does<F: FnMut(usize) -> Vec<Request>>(pub F);
 impl<F: FnMut(usize) -> Vec<Request>> Planner for Does<F> {
     fn wave(&mut self, wave: usize, _: &dyn Memory) -> Vec<Request> {
         (self.0)(wave)
+    }
+}
+
+/// A planner that gathers the second and the last word of structures of six words.
+#[derive(Clone, Copy)]
+pub struct Gathers {
+    pub pointers: u64,
+    pub count: u64,
+}
+
+impl Planner for Gathers {
+    fn wave(&mut self, wave: usize, _: &dyn Memory) -> Vec<Request> {
+        match wave {
+            0 => vec![request(self.pointers, self.count * 8)],
+            _ => Vec::new(),
+        }
+    }
+
+    fn gather(&mut self, _: &dyn Memory) -> Option<Gather> {
+        Some(Gather {
+            what: "test",
+            pointers: Addr(self.pointers),
+            count: self.count,
+            shape: RecordShape::new(48, 32, &[(8, 16, 8), (40, 24, 8)])?,
+        })
     }
 }
 

@@ -18,31 +18,32 @@ pub fn everything(target: &SynthTarget, scan: &Scan) -> Sections {
 }
 
 /// All sections, with a made-up residency and made-up mappings outside the heap.
-pub fn with(target: &SynthTarget, scan: &Scan, resident: &dyn Fn(Range) -> u64, mappings: &[MappingRow]) -> Sections {
+pub fn with(
+    target: &SynthTarget,
+    scan: &Scan,
+    resident: &(dyn Fn(Range) -> u64 + Sync),
+    mappings: &[MappingRow],
+) -> Sections {
     let s = &scan.snapshot;
-    let (spans, places, ps) = (
-        s.spans.as_ref().ok(),
-        s.places.as_ref().ok(),
-        s.processors.as_ref().ok(),
-    );
+    let (spans, ps) = (s.spans.as_ref().ok(), s.processors.as_ref().ok());
     let (gc, gs, stats) = (s.gc.as_ref().ok(), s.goroutines.as_ref().ok(), s.memstats.as_ref().ok());
     let sweepgen = gc.map(|gc| gc.sweepgen);
     let marks = target.marks(scan);
     let frames = target.frames(scan);
-    let heap = spans
-        .zip(sweepgen)
-        .map(|(spans, sweepgen)| analysis::heap_kinds(spans, marks.as_ref(), sweepgen, Some(resident)));
+    let resident = |range: Range, _: &mut usize| resident(range);
+    let sums = Scan::sums(s, marks.as_ref(), Some(&resident));
+    let sums = sums.as_ref();
     let facts = IdleFacts {
         pages: s.pages.as_ref().ok(),
-        spans,
-        places,
-        heap: heap.as_ref(),
+        spans: sums,
+        placed: s.places.is_ok(),
+        heap: sums.and_then(|sums| sums.heap.as_ref()),
         manual: s.manual.as_ref().ok(),
         processors: ps,
         free_goroutines: gs.map(|gs| &gs.free),
         marks_known: marks.is_some(),
     };
-    let idle = analysis::idle(&facts, Some(resident));
+    let idle = analysis::idle(&facts, Some(&resident));
     let extra = [MappingRow {
         range: Range::new(Addr(0x1000), 0x5000),
         kind: MappingKind::Other,
@@ -53,13 +54,15 @@ pub fn with(target: &SynthTarget, scan: &Scan, resident: &dyn Fn(Range) -> u64, 
         statm: None,
         swap: Some(1 << 21),
     };
-    let ledger = analysis::ledger(&facts, stats, rows, rss, Some(resident));
-    let classes = spans
-        .map(|spans| analysis::size_classes(spans, places, marks.as_ref(), 10))
+    let ledger = analysis::ledger(&facts, stats, rows, rss, Some(&resident));
+    let classes = sums
+        .map(|sums| analysis::size_classes(sums, s.places.is_ok()))
         .unwrap_or_default();
-    let large = spans.map_or_else(LargeObjects::default, |spans| analysis::large_objects(spans, &|_| None));
+    let large = sums.zip(spans).map_or_else(LargeObjects::default, |(sums, spans)| {
+        analysis::large_objects(sums, spans, &|_| None)
+    });
     if let Some(ps) = ps {
-        analysis::processors(ps, spans.zip(places), sweepgen);
+        analysis::processors(ps, sums, sweepgen);
     }
     let now = Clock {
         monotonic_ns: 100_000_000_000,

@@ -100,7 +100,7 @@ fn a_heap_without_a_single_span_is_a_heap() {
         let target = Synth::release(release).ps([]).build();
         assert_exact(&target);
         let scan = target.scan();
-        assert_eq!(scan.snapshot.spans.unwrap().live.len(), 0);
+        assert_eq!(scan.snapshot.spans.unwrap().live, 0);
         assert_eq!(scan.snapshot.memstats.unwrap().heap_alloc, 0);
     }
     assert_eq!(PAGE, 8192);

@@ -1,10 +1,14 @@
 //! Which slots the last mark found alive: bitmaps, inline marks, and spans that change before they are read.
 
-use gomemscan::analysis;
 use gomemscan::goruntime::marks::Marks;
 
 use crate::books::assert_exact;
-use crate::synth::{Release, Span, Sweep, Synth, SynthTarget, has_inline_marks};
+use crate::synth::{Release, Scan, Span, Sweep, Synth, SynthTarget, has_inline_marks};
+
+/// The marked slots of the first `N` spans.
+fn slots<const N: usize>(marks: &Marks) -> [Option<u32>; N] {
+    std::array::from_fn(|index| marks.of(index))
+}
 
 fn marks_of(target: &SynthTarget) -> Marks {
     target.marks(&target.scan()).unwrap()
@@ -20,7 +24,7 @@ fn an_unswept_span_shows_its_mark_bits_and_a_swept_one_its_alloc_bits() {
     for release in Release::ALL {
         for sweep in Sweep::ALL {
             let target = one(release, Span::small(release, 74, 8).marks([0, 3, 7]).sweep(sweep));
-            assert_eq!(marks_of(&target).of_span, [Some(3)], "{release:?} {sweep:?}");
+            assert_eq!(slots(&marks_of(&target)), [Some(3)], "{release:?} {sweep:?}");
             assert_exact(&target);
         }
     }
@@ -33,7 +37,7 @@ fn inline_marks_are_or_ed_with_the_bitmap() {
         .marks([1, 2, 3])
         .inline_marks([3, 4, 55]);
     let target = one(Release::Go126, span);
-    assert_eq!(marks_of(&target).of_span, [Some(5)]);
+    assert_eq!(slots(&marks_of(&target)), [Some(5)]);
     assert_exact(&target);
 }
 
@@ -45,7 +49,7 @@ fn all_marks_may_be_inline() {
             .marks([]);
         let last = span.slots - 1;
         let target = one(Release::Go126, span.inline_marks([0, last]));
-        assert_eq!(marks_of(&target).of_span, [Some(2)], "span class {class}");
+        assert_eq!(slots(&marks_of(&target)), [Some(2)], "span class {class}");
     }
 }
 
@@ -56,7 +60,7 @@ fn objects_of_8_bytes_and_above_512_have_no_inline_marks() {
             Release::Go126,
             Span::small(Release::Go126, class, 4).sweep(Sweep::Needed).marks([1]),
         );
-        assert_eq!(marks_of(&target).of_span, [Some(1)], "span class {class}");
+        assert_eq!(slots(&marks_of(&target)), [Some(1)], "span class {class}");
         assert_exact(&target);
     }
 }
@@ -67,7 +71,7 @@ fn bits_behind_the_last_slot_are_no_objects() {
     for release in Release::ALL {
         for class in 2..136 {
             let target = one(release, Span::small(release, class, 1).sweep(Sweep::Needed).marks([]));
-            assert_eq!(marks_of(&target).of_span, [Some(0)], "{release:?} span class {class}");
+            assert_eq!(slots(&marks_of(&target)), [Some(0)], "{release:?} span class {class}");
         }
     }
 }
@@ -77,11 +81,11 @@ fn a_fully_marked_span_counts_every_slot() {
     for release in Release::ALL {
         for class in 2..136 {
             let span = Span::small(release, class, u64::MAX);
-            let slots = span.slots;
+            let all = span.slots;
             let target = one(release, span.sweep(Sweep::CachedStale));
             assert_eq!(
-                marks_of(&target).of_span,
-                [Some(slots as u32)],
+                slots(&marks_of(&target)),
+                [Some(all as u32)],
                 "{release:?} span class {class}"
             );
         }
@@ -100,7 +104,7 @@ fn a_span_swept_between_the_stop_and_the_read_is_not_believed() {
             space
         })
         .unwrap();
-    assert_eq!(marks.of_span, [Some(2), None, Some(2)]);
+    assert_eq!(slots(&marks), [Some(2), None, Some(2)]);
     assert_eq!((marks.accepted, marks.changed, marks.unreadable), (2, 1, 0));
 }
 
@@ -115,7 +119,7 @@ fn a_swept_span_that_moves_into_an_mcache_keeps_its_bits() {
             space
         })
         .unwrap();
-    assert_eq!(marks.of_span, [Some(2)]);
+    assert_eq!(slots(&marks), [Some(2)]);
 }
 
 #[test]
@@ -125,7 +129,7 @@ fn bits_that_cannot_be_read_leave_their_span_unknown() {
     target.lose(target.spans[0].start + 8192 - 64);
     target.put_span(1, "gcmarkBits", u64::MAX - 3);
     let marks = marks_of(&target);
-    assert_eq!(marks.of_span, [None, None, Some(2)]);
+    assert_eq!(slots(&marks), [None, None, Some(2)]);
     assert_eq!(marks.unreadable, 2);
 }
 
@@ -150,8 +154,7 @@ fn marked_garbage_and_free_slots_fill_the_span() {
         .build();
     let scan = target.scan();
     let marks = target.marks(&scan).unwrap();
-    let spans = scan.snapshot.spans.unwrap();
-    let heap = analysis::heap_kinds(&spans, Some(&marks), 10, None);
+    let heap = Scan::sums(&scan.snapshot, Some(&marks), None).unwrap().heap.unwrap();
     assert_eq!(heap.bytes.marked, 3 * elem + elem);
     assert_eq!(heap.bytes.garbage, 5 * elem);
     assert_eq!(heap.bytes.since, 7 * elem);
@@ -174,6 +177,6 @@ fn swept_spans_are_looked_at_again_when_another_cycle_has_begun() {
             space
         })
         .unwrap();
-    assert_eq!(marks.of_span, [Some(2), None, Some(2)]);
+    assert_eq!(slots(&marks), [Some(2), None, Some(2)]);
     assert_eq!((marks.accepted, marks.changed, marks.unreadable), (2, 1, 0));
 }

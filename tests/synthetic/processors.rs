@@ -3,7 +3,7 @@
 use gomemscan::analysis;
 
 use crate::books::assert_exact;
-use crate::synth::{Held, P, PAGE, Release, Span, Sweep, Synth};
+use crate::synth::{Held, P, PAGE, Release, Scan, Span, Sweep, Synth};
 
 #[test]
 fn retired_ps_stay_behind_the_length_of_allp() {
@@ -48,8 +48,8 @@ fn each_p_shows_what_it_keeps() {
             .build();
         assert_exact(&target);
         let scan = target.scan();
-        let (ps, spans) = (scan.snapshot.processors.unwrap(), scan.snapshot.spans.unwrap());
-        let rows = analysis::processors(&ps, Some((&spans, &scan.snapshot.places.unwrap())), Some(10));
+        let sums = Scan::sums(&scan.snapshot, None, None);
+        let rows = analysis::processors(&scan.snapshot.processors.unwrap(), sums.as_ref(), Some(10));
         let row = &rows[1];
         assert_eq!(
             (row.sudogs, row.defers, row.timers, row.run_queue),

@@ -3,7 +3,7 @@
 use gomemscan::analysis;
 
 use crate::books::assert_exact;
-use crate::synth::{CLASS_BYTES, CLASS_PAGES, PAGE, Release, Span, Sweep, Synth};
+use crate::synth::{CLASS_BYTES, CLASS_PAGES, PAGE, Release, Scan, Span, Sweep, Synth};
 
 #[test]
 fn the_class_tables_add_up_to_what_an_mcache_can_hold() {
@@ -18,8 +18,8 @@ fn one_span_of_each_class_is_counted_under_its_class() {
         let target = Synth::release(release).spans(spans).build();
         assert_exact(&target);
         let scan = target.scan();
-        let (spans, places) = (scan.snapshot.spans.unwrap(), scan.snapshot.places.unwrap());
-        let classes = analysis::size_classes(&spans, Some(&places), None, 10);
+        let sums = Scan::sums(&scan.snapshot, None, None).unwrap();
+        let classes = analysis::size_classes(&sums, true);
         assert_eq!(classes.len(), 134);
         for (row, class) in classes.iter().zip(2u64..) {
             let size = class >> 1;
@@ -39,7 +39,7 @@ fn a_million_spans_are_read_to_the_last() {
         .spans((0..1_000_000).map(|_| span.clone()))
         .build();
     let scan = target.scan();
-    assert_eq!(scan.snapshot.spans.as_ref().unwrap().live.len(), 1_000_000);
+    assert_eq!(scan.snapshot.spans.as_ref().unwrap().live, 1_000_000);
     assert_eq!(scan.snapshot.places.as_ref().unwrap().nowhere, 0);
     let wrong = target.checks(&scan).into_iter().find(|check| check.difference != 0);
     assert_eq!(wrong, None);
@@ -51,8 +51,9 @@ fn a_terabyte_object_is_one_large_object() {
     for release in [Release::Go122, Release::Go126] {
         let target = Synth::release(release).span(Span::large(pages)).build();
         assert_exact(&target);
-        let spans = target.scan().snapshot.spans.unwrap();
-        let large = analysis::large_objects(&spans, &|_| None);
+        let snapshot = target.scan().snapshot;
+        let sums = Scan::sums(&snapshot, None, None).unwrap();
+        let large = analysis::large_objects(&sums, &snapshot.spans.unwrap(), &|_| None);
         assert_eq!((large.spans, large.bytes), (Some(1), Some(1 << 40)));
     }
 }
@@ -68,7 +69,7 @@ fn sizes_near_overflow_are_impossible_or_saturate() {
         }
         let scan = target.scan();
         let read = scan.snapshot.spans.as_ref().unwrap();
-        assert_eq!(read.impossible + read.live.len() as u64, 3);
+        assert_eq!(read.impossible + read.live, 3);
         assert!(target.checks(&scan).iter().any(|check| !check.ok));
         crate::analyse::everything(&target, &scan);
     }
@@ -96,7 +97,7 @@ fn impossible_spans_are_counted_and_the_others_still_read() {
         let mut target = Synth::release(Release::Go122).spans(spans).build();
         target.put_span(2, field, value);
         let read = target.scan().snapshot.spans.unwrap();
-        assert_eq!((read.live.len(), read.impossible), (4, 1), "{field} = {value:#x}");
+        assert_eq!((read.live, read.impossible), (4, 1), "{field} = {value:#x}");
         assert!(read.first_error.is_some());
     }
 }
@@ -152,7 +153,7 @@ fn pointers_in_allspans_may_be_nil_wild_unaligned_or_at_the_end_of_memory() {
         let array = target.w.get("runtime.mheap", target.w.global("mheap_"), "allspans");
         target.w.put_word(array + 8, pointer);
         let read = target.scan().snapshot.spans.unwrap();
-        assert_eq!((read.live.len(), read.unreadable), (2, 1), "{pointer:#x}");
+        assert_eq!((read.live, read.unreadable), (2, 1), "{pointer:#x}");
     }
     // Unaligned, so that its fields are another structure's: read as nonsense or not at all, never believed whole.
     let mut target = Synth::release(Release::Go126)
@@ -171,7 +172,7 @@ fn swept_and_unswept_spans_are_told_apart_in_every_sweep_state() {
             .build();
         assert_exact(&target);
         let spans = target.scan().snapshot.spans.unwrap();
-        let read = gomemscan::goruntime::mspan::Sweep::of(spans.live[0].sweepgen, 10);
+        let read = gomemscan::goruntime::mspan::Sweep::of(spans.get(0).unwrap().sweepgen, 10);
         assert_eq!(format!("{read:?}"), format!("{sweep:?}"));
         assert_eq!(read.is_unswept(), !sweep.swept());
     }

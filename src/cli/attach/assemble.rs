@@ -3,8 +3,8 @@
 use super::host::HostSide;
 use super::scan::Scanned;
 use crate::analysis::{
-    Clock, FindingFacts, HeapKinds, IdleFacts, Resident, checks, findings, free_goroutines, gc, goroutines, heap_kinds,
-    idle, large_objects, ledger, memstats, processors, size_classes, verdict,
+    Clock, FindingFacts, HeapKinds, IdleFacts, Resident, SpanFacts, SpanSums, checks, findings, free_goroutines, gc,
+    goroutines, idle, large_objects, ledger, memstats, processors, size_classes, verdict,
 };
 use crate::goruntime::mspan::Span;
 use crate::model::{AttachReport, Grade, Graded, Idle, LargeObjects, Unavailable, Warning};
@@ -29,13 +29,30 @@ pub fn assemble(
     let resident = host
         .residency
         .as_ref()
-        .map(|residency| |range| residency.resident_bytes(range));
+        .map(|residency| |range, near: &mut usize| residency.resident_bytes_near(range, near));
     let resident: Option<&Resident<'_>> = resident.as_ref().map(|resident| resident as &Resident<'_>);
 
     report.process.gomaxprocs = ps.map(|ps| ps.gomaxprocs);
-    report.capture.checks = checks(snapshot, &runtime.layout, &runtime.variant, &scanned.frames, marks);
-    let heap: Option<HeapKinds> = spans.zip(state).map(|(spans, gc)| {
-        let mut heap = heap_kinds(spans, marks, gc.sweepgen, resident);
+    let sums = spans.map(|spans| {
+        SpanSums::of(&SpanFacts {
+            spans,
+            places,
+            manual: snapshot.manual.as_ref().ok(),
+            marks,
+            sweepgen: state.map(|gc| gc.sweepgen),
+            resident,
+        })
+    });
+    let sums = sums.as_ref();
+    report.capture.checks = checks(
+        snapshot,
+        &runtime.layout,
+        &runtime.variant,
+        &scanned.frames,
+        marks,
+        sums,
+    );
+    let heap: Option<HeapKinds> = sums.and_then(|sums| sums.heap).zip(state).map(|(mut heap, gc)| {
         heap.fill_in_marked(gc.heap_marked);
         heap
     });
@@ -44,8 +61,8 @@ pub fn assemble(
     }
     let facts = IdleFacts {
         pages: snapshot.pages.as_ref().ok(),
-        spans,
-        places,
+        spans: sums,
+        placed: places.is_some(),
         heap: heap.as_ref(),
         manual: snapshot.manual.as_ref().ok(),
         processors: ps,
@@ -57,11 +74,11 @@ pub fn assemble(
         false => Idle::default(),
     };
     report.ledger = ledger(&facts, stats, &host.mappings, host.rss, resident);
-    report.size_classes = spans
-        .zip(state)
-        .map(|(spans, gc)| size_classes(spans, places, marks, gc.sweepgen));
-    report.large_objects = spans.map_or_else(LargeObjects::default, |spans| large_objects(spans, type_name));
-    report.processors = ps.map(|ps| processors(ps, spans.zip(places), state.map(|gc| gc.sweepgen)));
+    report.size_classes = sums.zip(state).map(|(sums, _)| size_classes(sums, places.is_some()));
+    report.large_objects = sums.zip(spans).map_or_else(LargeObjects::default, |(sums, spans)| {
+        large_objects(sums, spans, type_name)
+    });
+    report.processors = ps.map(|ps| processors(ps, sums, state.map(|gc| gc.sweepgen)));
     report.idle_count = ps.map(|ps| ps.idle_by_sched);
     report.retired_count = ps.map(|ps| ps.retired);
     report.free_mcaches = ps.and_then(|ps| ps.free_mcaches);

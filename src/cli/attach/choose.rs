@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use crate::analysis::checks;
+use crate::analysis::{SpanFacts, SpanSums, checks};
 use crate::error::{Error, Result};
 use crate::goruntime::capture::Summary;
 use crate::goruntime::frames::FrameTable;
@@ -92,7 +92,17 @@ fn disagreement(process: &LiveProcess, runtime: &Rc<Runtime>) -> usize {
     if snapshot.nonsense().is_some() {
         return usize::MAX;
     }
-    let checks = checks(&snapshot, layout, variant, &FrameTable::default(), None);
+    let sums = snapshot.spans.as_ref().ok().map(|spans| {
+        SpanSums::of(&SpanFacts {
+            spans,
+            places: None,
+            manual: None,
+            marks: None,
+            sweepgen: None,
+            resident: None,
+        })
+    });
+    let checks = checks(&snapshot, layout, variant, &FrameTable::default(), None, sums.as_ref());
     checks.iter().filter(|check| !check.ok).count()
 }
 

@@ -6,7 +6,7 @@ use crate::analysis::{MappingRow, RssFacts};
 use crate::goruntime::snapshot::Snapshot;
 use crate::model::{AttachReport, Cgroup, Grade, Graded, Host, Thp, Unavailable, Warning};
 use crate::target::{
-    CgroupFacts, CgroupVersion, HostFacts, LiveProcess, Residency, ResidencyGrade, RssFacts as Kernel,
+    CgroupFacts, CgroupVersion, HostFacts, LiveProcess, Maps, Residency, ResidencyGrade, RssFacts as Kernel,
 };
 
 /// What the kernel says about the target and the machine.
@@ -15,7 +15,8 @@ pub struct HostSide {
     pub residency: Option<Residency>,
     /// Why not.
     residency_missing: Option<String>,
-    /// Mappings outside the Go heap.
+    maps: Option<Maps>,
+    /// Mappings outside the Go heap, once they are sorted.
     pub mappings: Vec<MappingRow>,
     /// The mapped data file with the most resident bytes, and these.
     pub largest_file: Option<(String, u64)>,
@@ -27,7 +28,7 @@ pub struct HostSide {
 
 impl HostSide {
     /// Reads everything; what cannot be read is left out with its reason.
-    pub fn read(process: &LiveProcess, snapshot: &Snapshot) -> HostSide {
+    pub fn read(process: &LiveProcess) -> HostSide {
         let maps = process.maps();
         let pages = maps
             .as_ref()
@@ -54,11 +55,17 @@ impl HostSide {
             largest_file,
             residency,
             residency_missing,
-            mappings: maps.map(|maps| mapping_rows(&maps, snapshot)).unwrap_or_default(),
+            maps: maps.ok(),
+            mappings: Vec::new(),
             rss,
             cgroup: CgroupFacts::of(process),
             host: HostFacts::collect(),
         }
+    }
+
+    /// Tells the runtime's own mappings from others.
+    pub fn sort_mappings(&mut self, snapshot: &Snapshot) {
+        self.mappings = self.maps.iter().flat_map(|maps| mapping_rows(maps, snapshot)).collect();
     }
 
     /// Fills the sections about the machine and the cgroup.

@@ -70,37 +70,65 @@ fn follows_data(before: Option<(&Mapping, MappingKind)>, range: Range) -> bool {
 /// For each mapping, whether it holds tables of the runtime's own.
 fn runtime_tables(maps: &Maps, snapshot: &Snapshot) -> Vec<bool> {
     let mappings = maps.iter().as_slice();
-    let mut holds = vec![false; mappings.len()];
-    // There are millions of tables in a few mappings: the one that held the last of its kind is tried first.
-    let mut note = |last: &mut usize, addr: Addr| {
-        let inside = |at: usize| {
-            let mapping = mappings.get(at);
-            mapping.is_some_and(|mapping| (mapping.start..mapping.end).contains(&addr.0))
-        };
-        if !inside(*last) {
-            let at = mappings.partition_point(|mapping| mapping.end <= addr.0);
-            if !inside(at) {
-                return;
-            }
-            *last = at;
-        }
-        if let Some(slot) = holds.get_mut(*last) {
-            *slot = true;
-        }
-    };
-    let (mut structure, mut alloc, mut mark, mut other) = (0, 0, 0, 0);
-    for span in snapshot.spans.iter().flat_map(|spans| &spans.live) {
-        note(&mut structure, span.addr);
-        note(&mut alloc, span.alloc_bits);
-        note(&mut mark, span.gcmark_bits);
-    }
+    let mut tables = Tables::new(mappings);
     for addr in snapshot.arenas.iter().flat_map(|arenas| &arenas.metadata) {
-        note(&mut other, *addr);
+        tables.note(0, *addr);
     }
     for mcache in snapshot.processors.iter().flat_map(|ps| ps.mcaches()) {
-        note(&mut other, mcache.addr);
+        tables.note(0, mcache.addr);
     }
-    holds
+    let parts = snapshot.spans.iter().flat_map(|spans| {
+        spans.in_parts(|part| {
+            let mut tables = Tables::new(mappings);
+            for (_, span) in spans.part(part) {
+                tables.note(1, span.addr);
+                tables.note(2, span.alloc_bits);
+                tables.note(3, span.gcmark_bits);
+            }
+            tables.holds
+        })
+    });
+    for part in parts {
+        tables
+            .holds
+            .iter_mut()
+            .zip(part)
+            .for_each(|(holds, more)| *holds |= more);
+    }
+    tables.holds
+}
+
+/// Which mappings hold tables, found out address by address.
+struct Tables<'a> {
+    mappings: &'a [Mapping],
+    holds: Vec<bool>,
+    /// There are millions of tables in a few mappings: the one that held the last of its kind is tried first.
+    last: [Range; 4],
+}
+
+impl<'a> Tables<'a> {
+    fn new(mappings: &'a [Mapping]) -> Tables<'a> {
+        Tables {
+            mappings,
+            holds: vec![false; mappings.len()],
+            last: [Range::new(Addr::NIL, 0); 4],
+        }
+    }
+
+    fn note(&mut self, kind: usize, addr: Addr) {
+        let Some(last) = self.last.get_mut(kind) else { return };
+        if addr.0.wrapping_sub(last.start.0) < last.len {
+            return;
+        }
+        let at = self.mappings.partition_point(|mapping| mapping.end <= addr.0);
+        let found = self.mappings.get(at).map(Mapping::range);
+        if let (Some(range), Some(holds)) = (found, self.holds.get_mut(at))
+            && range.start <= addr
+        {
+            *holds = true;
+            *last = range;
+        }
+    }
 }
 
 /// The parts of `range` outside the ascending, disjoint ranges `heap`.

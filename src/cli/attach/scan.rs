@@ -93,19 +93,26 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
 
     steps.begin("copying the runtime's structures");
     let mut planner = || -> Box<dyn crate::memory::Planner> { Box::new(Summary::new(runtime.clone())) };
-    let mut capture = process.capture(&mut planner, &options.capture)?;
+    let capture = process.capture(&mut planner, &options.capture)?;
     steps.end("capture");
 
     steps.begin("decoding");
-    let snapshot =
-        Snapshot::decode_forgetting(&mut capture.memory, &runtime.layout, &runtime.variant, &runtime.globals);
-    steps.end("decode");
+    let (snapshot, mut host) = std::thread::scope(|scope| {
+        let host = std::thread::Builder::new().spawn_scoped(scope, || HostSide::read(&process));
+        let snapshot = Snapshot::decode(&capture.memory, &runtime.layout, &runtime.variant, &runtime.globals);
+        steps.end("decode");
+        let host = match host {
+            Ok(host) => host.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Err(_) => HostSide::read(&process),
+        };
+        (snapshot, host)
+    });
+    host.sort_mappings(&snapshot);
+    steps.end("residency");
 
-    steps.begin("reading mark bits and residency");
+    steps.begin("reading mark bits");
     let (marks, marks_missing) = read_marks(&process, &runtime, &snapshot);
     steps.end("marks");
-    let host = HostSide::read(&process, &snapshot);
-    steps.end("residency");
 
     let (frames, symbols_missing, unnamed) =
         resolve_frames(&capture.memory, &image, &runtime, &snapshot, found.plugins);
@@ -153,7 +160,7 @@ fn read_marks(process: &LiveProcess, runtime: &Runtime, snapshot: &Snapshot) -> 
         (Err(error), _) | (_, Err(error)) => return (None, Some(error.to_string())),
     };
     let mut failed = None;
-    let mut read = |lists: &[&[Range]]| -> Box<dyn Memory> {
+    let mut read = |lists: &[&[Range]]| -> Box<dyn Memory + Sync> {
         match process.read_running_in_turn(lists) {
             Ok(captured) => Box::new(captured),
             Err(error) => {

@@ -7,7 +7,7 @@ mod structures;
 use std::rc::Rc;
 
 use super::locate::Runtime;
-use crate::memory::{Addr, Memory, Planner, Request};
+use crate::memory::{Addr, Gather, Memory, Planner, Request};
 
 pub use requests::Requests;
 pub use structures::{MOST_FREE_MCACHES, SummaryPlanner, WHOLE_SLICE};
@@ -41,6 +41,16 @@ impl Planner for Summary {
         let requests = planner.wave(wave, captured);
         self.chased = planner.chased;
         requests
+    }
+
+    fn gather(&mut self, captured: &dyn Memory) -> Option<Gather> {
+        let Runtime {
+            layout,
+            globals,
+            variant,
+            ..
+        } = self.runtime.as_ref();
+        SummaryPlanner::new(layout, globals, variant).gather(captured)
     }
 
     fn is_last_need(&self, wave: usize) -> bool {

@@ -5,14 +5,15 @@ use super::Requests;
 use crate::goruntime::cursor::{DecodeError, Fields, View, word, words};
 use crate::goruntime::globals::Globals;
 use crate::goruntime::layout::Layout;
+use crate::goruntime::mspan;
 use crate::goruntime::pagealloc::{self, MOST_RANGES, arena_index, chunk_location};
 use crate::goruntime::processors::MOST_PS;
+use crate::goruntime::spans::all_spans;
 use crate::goruntime::variants::{CHUNK_BYTES, SPAN_CLASSES, Variant};
-use crate::memory::{Addr, Memory, Planner, Request};
+use crate::memory::{Addr, Gather, Memory, Planner, Request};
 
-/// The waves that ask for what there is most of.
+/// The wave that asks for what there is most of, but for what is gathered.
 const GOROUTINES: usize = 4;
-const SPANS: usize = 5;
 /// Waves after which following a chain is given up; a healthy target needs four, and one per 4 KiB of free mcaches
 /// (a GOMAXPROCS of 256 that shrank to 1 leaves 255 of them, up to 2296 bytes each).
 const LAST_WAVE: usize = 256;
@@ -48,7 +49,7 @@ impl<'a> SummaryPlanner<'a> {
 
     /// As [`Planner::is_last_need`].
     pub(super) fn is_last_need(wave: usize) -> bool {
-        matches!(wave, GOROUTINES | SPANS)
+        wave == GOROUTINES
     }
 
     /// Arrays that globals point to.
@@ -145,13 +146,6 @@ impl<'a> SummaryPlanner<'a> {
     fn goroutines(&self, memory: &dyn Memory, out: &mut Requests) {
         let allgs = View::new(memory, "allgs", self.globals.allgs).slice(WHOLE_SLICE);
         self.each_pointer(memory, allgs.map(|s| (s.ptr, s.len)), "g", self.layout.g.size, out);
-    }
-
-    /// Every span.
-    fn spans(&self, memory: &dyn Memory, out: &mut Requests) {
-        let l = self.layout;
-        let allspans = View::new(memory, "mheap_", self.globals.mheap).slice(l.mheap.allspans);
-        self.each_pointer(memory, allspans.map(|s| (s.ptr, s.len)), "mspan", l.mspan.size, out);
     }
 
     fn each_pointer(
@@ -294,14 +288,9 @@ impl Planner for SummaryPlanner<'_> {
                 self.chains(captured, &mut out);
             }
             // The mass comes last: what a budget leaves out is not what the rest hangs on. A wave without wishes
-            // would end the capture, so the last two ask for both where one has none.
-            GOROUTINES | SPANS => {
-                if wave == GOROUTINES {
-                    self.goroutines(captured, &mut out);
-                }
-                if wave == SPANS || out.is_empty() {
-                    self.spans(captured, &mut out);
-                }
+            // would end the capture.
+            GOROUTINES => {
+                self.goroutines(captured, &mut out);
                 if out.is_empty() {
                     self.chains(captured, &mut out);
                 }
@@ -314,5 +303,11 @@ impl Planner for SummaryPlanner<'_> {
 
     fn is_last_need(&self, wave: usize) -> bool {
         SummaryPlanner::is_last_need(wave)
+    }
+
+    /// Every span.
+    fn gather(&mut self, captured: &dyn Memory) -> Option<Gather> {
+        let all = all_spans(captured, self.layout, self.globals.mheap).ok()?;
+        mspan::gather(&self.layout.mspan, all.ptr, all.len)
     }
 }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 
+use super::gather::{self, GatherCall, GatherPlan};
 use super::reader::{Copier, ReadError};
 use super::region::{Header, Parts};
-use super::store::{Run, mark_captured};
-use crate::memory::{Addr, Range};
+use super::store::{RecordArea, Run, mark_captured};
+use crate::memory::{Addr, Range, RecordShape};
 use crate::target::sys::{self, monotonic_ns};
 
 /// With less to copy than this a second thread is not worth waking.
@@ -26,6 +27,17 @@ struct Call {
     into: Vec<IoSliceMut<'static>>,
 }
 
+/// One call that gathers, and where its records go.
+struct Gathering {
+    call: GatherCall,
+    into: &'static mut [u8],
+}
+
+enum Job {
+    Copy(Call),
+    Gather(Gathering),
+}
+
 /// What became of a call.
 #[derive(Default)]
 struct Outcome {
@@ -36,12 +48,16 @@ struct Outcome {
 /// The calls to make, shared by the threads that make them.
 struct Work {
     copier: Copier,
-    calls: Vec<Mutex<Call>>,
+    /// First those that copy, then those that gather.
+    calls: Vec<Mutex<Job>>,
+    copies: usize,
+    shape: RecordShape,
     outcomes: Vec<Outcome>,
     /// The first call that nobody has taken.
     next: AtomicUsize,
     deadline_ns: AtomicU64,
     begun: AtomicBool,
+    pass: u8,
     /// Whether the helper waits for the start.
     ready: AtomicBool,
     states: &'static [AtomicU8],
@@ -53,20 +69,36 @@ struct Work {
 pub(crate) struct Again {
     work: Arc<Work>,
     helper: Option<Thread>,
+    buffer: Vec<u8>,
 }
 
 impl Again {
-    /// Prepares `calls`, each sorted by its place in the region, no page in two of them. No page of them may be
-    /// reached through the region before [`Again::copy`] has returned.
-    pub(crate) fn prepare(calls: &[Vec<Run>], parts: Parts, shift: u32, copier: Copier) -> Again {
+    /// Prepares `calls`, each sorted by its place in the region, no page in two of them, and what `gathering` has
+    /// planned for `area`. No page of them may be reached through the region before [`Again::copy`] has returned.
+    pub(crate) fn prepare(
+        calls: &[Vec<Run>],
+        gathering: Option<(&mut GatherPlan, RecordArea)>,
+        parts: Parts,
+        (shift, pass): (u32, u8),
+        copier: Copier,
+    ) -> Again {
+        let (shape, gathers, area) = match gathering {
+            Some((plan, area)) => (plan.shape.clone(), std::mem::take(&mut plan.calls), area),
+            None => Default::default(),
+        };
         let bytes = calls.iter().flatten().map(|run| run.pages << shift).sum::<usize>();
+        let bytes = bytes + gathers.iter().map(GatherCall::records).sum::<usize>() * shape.size();
+        let jobs = deal(calls, gathers, parts.data, shift, area);
         let work = Arc::new(Work {
             copier,
-            calls: buffers(calls, parts.data, shift),
-            outcomes: calls.iter().map(|_| Outcome::default()).collect(),
+            outcomes: jobs.iter().map(|_| Outcome::default()).collect(),
+            calls: jobs,
+            copies: calls.len(),
+            shape,
             next: AtomicUsize::new(0),
             deadline_ns: AtomicU64::new(0),
             begun: AtomicBool::new(false),
+            pass,
             ready: AtomicBool::new(false),
             states: parts.states,
             header: parts.header,
@@ -79,18 +111,19 @@ impl Again {
         while helper.is_some() && !work.ready.load(Ordering::Acquire) && monotonic_ns() < patience {
             std::hint::spin_loop();
         }
-        Again { work, helper }
+        let buffer = work.buffer();
+        Again { work, helper, buffer }
     }
 
-    /// Copies until all is copied or the deadline has come; how many bytes each call brought.
-    pub(crate) fn copy(&self, deadline_ns: u64) -> Result<Vec<usize>, ReadError> {
+    /// Copies and gathers until all is done or the deadline has come.
+    pub(crate) fn copy(mut self, deadline_ns: u64) -> Result<Brought, ReadError> {
         let work = &self.work;
         work.deadline_ns.store(deadline_ns, Ordering::Relaxed);
         work.begun.store(true, Ordering::Release);
         if let Some(helper) = &self.helper {
             helper.unpark();
         }
-        let result = work.run();
+        let result = work.run(&mut self.buffer);
         // What nobody has taken by now stays undone; what the helper is at, it finishes.
         let taken = work.next.swap(work.calls.len(), Ordering::AcqRel);
         for outcome in work.outcomes.iter().take(taken) {
@@ -104,11 +137,32 @@ impl Again {
             }
         }
         result?;
-        let bytes = work
-            .outcomes
-            .iter()
-            .map(|outcome| outcome.bytes.load(Ordering::Relaxed));
-        Ok(bytes.collect())
+        let bytes = |outcome: &Outcome| outcome.bytes.load(Ordering::Relaxed);
+        let (copies, gathers) = work.outcomes.split_at_checked(work.copies).unwrap_or_default();
+        let undone = gathers.iter().zip(work.calls.iter().skip(work.copies));
+        let undone = undone.filter(|(outcome, _)| !outcome.finished.load(Ordering::Acquire));
+        Ok(Brought {
+            copied: copies.iter().map(bytes).collect(),
+            gathered_bytes: gathers.iter().map(|outcome| bytes(outcome) as u64).sum(),
+            left: undone.filter_map(|(_, job)| take_gather(job)).collect(),
+        })
+    }
+}
+
+/// What the copying brought.
+pub(crate) struct Brought {
+    /// How many bytes each call that copies.
+    pub copied: Vec<usize>,
+    /// How many bytes those that gather read.
+    pub gathered_bytes: u64,
+    /// Calls that gather whose turn did not come.
+    pub left: Vec<GatherCall>,
+}
+
+fn take_gather(job: &Mutex<Job>) -> Option<GatherCall> {
+    match &mut *job.lock().ok()? {
+        Job::Gather(gathering) => Some(std::mem::take(&mut gathering.call)),
+        Job::Copy(_) => None,
     }
 }
 
@@ -118,12 +172,13 @@ fn helper(work: &Arc<Work>) -> Option<Thread> {
     let work = work.clone();
     let body = move || {
         if sys::run_first() {
+            let mut buffer = work.buffer();
             work.ready.store(true, Ordering::Release);
             while !work.begun.load(Ordering::Acquire) {
                 std::thread::park();
             }
             // The first thread meets the same errors.
-            let _ = work.run();
+            let _ = work.run(&mut buffer);
         }
     };
     let spawned = std::thread::Builder::new().stack_size(256 << 10).spawn(body);
@@ -131,13 +186,21 @@ fn helper(work: &Arc<Work>) -> Option<Thread> {
 }
 
 impl Work {
-    fn run(&self) -> Result<(), ReadError> {
+    /// What a thread needs to gather.
+    fn buffer(&self) -> Vec<u8> {
+        match self.calls.len() > self.copies {
+            true => gather::scratch(self.shape.size()),
+            false => Vec::new(),
+        }
+    }
+
+    fn run(&self, buffer: &mut [u8]) -> Result<(), ReadError> {
         while monotonic_ns() < self.deadline_ns.load(Ordering::Relaxed) {
             let index = self.next.fetch_add(1, Ordering::AcqRel);
             let (Some(call), Some(outcome)) = (self.calls.get(index), self.outcomes.get(index)) else {
                 break;
             };
-            let result = self.call(call);
+            let result = self.call(call, buffer);
             if let Ok(bytes) = result {
                 outcome.bytes.store(bytes, Ordering::Relaxed);
             }
@@ -147,10 +210,19 @@ impl Work {
         Ok(())
     }
 
-    fn call(&self, call: &Mutex<Call>) -> Result<usize, ReadError> {
+    fn call(&self, job: &Mutex<Job>, buffer: &mut [u8]) -> Result<usize, ReadError> {
         // Each is taken by one thread only: nobody waits here.
-        let Ok(mut call) = call.lock() else { return Ok(0) };
-        let Call { runs, from, into } = &mut *call;
+        let Ok(mut job) = job.lock() else { return Ok(0) };
+        let Call { runs, from, into } = match &mut *job {
+            Job::Copy(call) => call,
+            Job::Gather(Gathering { call, into }) => {
+                let mut read = |from: &[Range], into: &mut [IoSliceMut<'_>]| self.copier.read(from, into);
+                let (bytes, whole) = call.run(&mut read, &self.shape, buffer, into, self.pass)?;
+                self.header.records_lost.fetch_or(!whole, Ordering::Relaxed);
+                self.header.bytes_read.fetch_add(bytes, Ordering::Relaxed);
+                return Ok(bytes as usize);
+            }
+        };
         let bytes = match self.copier.read(from, into) {
             Ok(bytes) => bytes,
             Err(ReadError::Fault) => 0,
@@ -168,13 +240,30 @@ impl Work {
     }
 }
 
+/// What a part of the region is for.
+enum Part {
+    /// A run of a call that copies.
+    Run(Run, usize),
+    /// The records of a call that gathers.
+    Records(GatherCall),
+}
+
 /// Cuts the buffers of all calls from the region, in its own order, and deals them out.
-fn buffers(calls: &[Vec<Run>], data: &'static mut [u8], shift: u32) -> Vec<Mutex<Call>> {
-    let mut order: Vec<(Run, usize)> = Vec::new();
+fn deal(
+    calls: &[Vec<Run>],
+    gathers: Vec<GatherCall>,
+    data: &'static mut [u8],
+    shift: u32,
+    area: RecordArea,
+) -> Vec<Mutex<Job>> {
+    let mut parts: Vec<(std::ops::Range<usize>, Part)> = Vec::new();
     for (index, runs) in calls.iter().enumerate() {
-        order.extend(runs.iter().map(|run| (*run, index)));
+        let bytes = |run: &Run| run.page << shift..(run.page + run.pages) << shift;
+        parts.extend(runs.iter().map(|run| (bytes(run), Part::Run(*run, index))));
     }
-    order.sort_unstable_by_key(|(run, _)| run.page);
+    let records = |call: &GatherCall| area.bytes(call.first..call.first + call.records());
+    parts.extend(gathers.into_iter().map(|call| (records(&call), Part::Records(call))));
+    parts.sort_unstable_by_key(|(bytes, _)| bytes.start);
     let mut cut: Vec<Call> = calls
         .iter()
         .map(|runs| Call {
@@ -183,23 +272,30 @@ fn buffers(calls: &[Vec<Run>], data: &'static mut [u8], shift: u32) -> Vec<Mutex
             into: Vec::with_capacity(runs.len()),
         })
         .collect();
+    let mut gathering = Vec::new();
     let (mut rest, mut skipped) = (data, 0usize);
-    for (run, index) in order {
-        let Some(gap) = (run.page << shift).checked_sub(skipped) else {
+    for (bytes, part) in parts {
+        let Some(gap) = bytes.start.checked_sub(skipped) else {
             continue;
         };
         let Some((_, tail)) = std::mem::take(&mut rest).split_at_mut_checked(gap) else {
             break;
         };
-        let Some((piece, tail)) = tail.split_at_mut_checked(run.pages << shift) else {
+        let Some((piece, tail)) = tail.split_at_mut_checked(bytes.len()) else {
             break;
         };
-        (rest, skipped) = (tail, skipped + gap + piece.len());
-        if let Some(call) = cut.get_mut(index) {
-            call.runs.push(run);
-            call.from.push(Range::new(Addr(run.start), piece.len() as u64));
-            call.into.push(IoSliceMut::new(piece));
+        (rest, skipped) = (tail, bytes.end);
+        match part {
+            Part::Run(run, index) => {
+                if let Some(call) = cut.get_mut(index) {
+                    call.runs.push(run);
+                    call.from.push(Range::new(Addr(run.start), piece.len() as u64));
+                    call.into.push(IoSliceMut::new(piece));
+                }
+            }
+            Part::Records(call) => gathering.push(Job::Gather(Gathering { call, into: piece })),
         }
     }
-    cut.into_iter().map(Mutex::new).collect()
+    let jobs = cut.into_iter().map(Job::Copy).chain(gathering);
+    jobs.map(Mutex::new).collect()
 }

@@ -22,7 +22,7 @@ use super::region::Header;
 use super::store::{Run, Store};
 use super::tracer::{StopError, Tracer};
 use crate::error::Error;
-use crate::memory::{Missing, Planner};
+use crate::memory::{Missing, Planner, Range};
 use crate::target::host::volunteer_for_oom;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, monotonic_ns};
@@ -353,9 +353,16 @@ fn paused(
     sys::run_first();
     // SAFETY: this process ends without destructors, and between here and the end of `copy` nothing looks at pages.
     let parts = unsafe { store.region_mut().lend() };
-    let again = Again::prepare(&learned.calls, parts, shift, copier);
+    let stretches = gathered_from(&learned);
+    let gathering = learned.gathering.as_mut().zip(store.record_area());
+    let again = Again::prepare(&learned.calls, gathering, parts, (shift, store.pass()), copier);
     let deadline_ns = stop(process, &mut tracer, store.region().header(), &mut timer, (max, load))?;
-    learned.brought = again.copy(deadline_ns)?;
+    let brought = again.copy(deadline_ns)?;
+    learned.brought = brought.copied;
+    learned.gathered_bytes = brought.gathered_bytes;
+    if let Some(plan) = &mut learned.gathering {
+        plan.calls = brought.left;
+    }
     let mut engine = Engine::continuing(reader, store, Limits { bytes, deadline_ns }, learned);
     engine.run(planner)?;
     let copied = engine.into_copied();
@@ -365,7 +372,7 @@ fn paused(
     enter(header, Phase::Releasing);
     let left = tracer.release();
     header.released_ns.store(monotonic_ns(), Ordering::Release);
-    drop_what_moved(process, reader, store, &copied);
+    drop_what_moved(process, reader, store, &copied, &stretches);
 
     let header = store.region().header();
     header.threads.store(tracer.threads() as u32, Ordering::Relaxed);
@@ -401,7 +408,13 @@ fn enter(header: &Header, phase: Phase) {
 
 /// The mappings were looked up shortly before the stop. What is not mapped as something to be read any more may not
 /// have been when it was copied.
-fn drop_what_moved(process: &LiveProcess, reader: &mut dyn RangeReader, store: &Store, copied: &[Run]) {
+fn drop_what_moved(
+    process: &LiveProcess,
+    reader: &mut dyn RangeReader,
+    store: &mut Store,
+    copied: &[Run],
+    gathered: &[(std::ops::Range<usize>, Vec<Range>)],
+) {
     // A target that has exited or called exec since was there while it was read.
     let Ok(readable) = reader.readable() else { return };
     if process.recheck_stopped().is_err() {
@@ -414,6 +427,20 @@ fn drop_what_moved(process: &LiveProcess, reader: &mut dyn RangeReader, store: &
     {
         store.set_missing(*run, Missing::NotMapped);
     }
+    let moved = |range: &Range| !covers(&readable, range.start.0, range.end().0);
+    for (records, stretches) in gathered {
+        if stretches.iter().any(moved) {
+            store.drop_records(records.clone(), |addr| moved(&Range::new(addr, 1)));
+        }
+    }
+}
+
+/// Which records are to be made from which stretches.
+fn gathered_from(learned: &Learned) -> Vec<(std::ops::Range<usize>, Vec<Range>)> {
+    let calls = learned.gathering.iter().flat_map(|plan| &plan.calls);
+    calls
+        .map(|call| (call.first..call.first + call.records(), call.ranges().to_vec()))
+        .collect()
 }
 
 /// Notes what time it is for the bytes about to be read.

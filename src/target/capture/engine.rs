@@ -5,11 +5,12 @@
 use std::io::IoSliceMut;
 use std::sync::atomic::Ordering;
 
+use super::gather::{self, GatherCall, GatherPlan};
 use super::reader::{Pages, RangeReader, ReadError, Readable};
 use super::region::Region;
 use super::runs::{MAX_CALL_BYTES, Pieces, cut_first, join, split};
 use super::store::{PageState, Run, Store};
-use crate::memory::{Addr, Missing, Planner, Range, Request};
+use crate::memory::{Addr, Gather, Memory, Missing, Planner, Range, RecordShape, Request};
 use crate::target::pages::PageRun;
 use crate::target::sys::monotonic_ns;
 
@@ -24,6 +25,8 @@ const MAX_FAULTS: usize = 64;
 
 /// With fewer pages to populate than this a second thread is not worth starting.
 const WORTH_SHARING_PAGES: usize = 1024;
+/// The stack of a thread that only touches memory.
+const HELPER_STACK: usize = 256 << 10;
 /// Room made beforehand for the list of what a pass copies.
 const COPIED_EXPECTED: usize = 16 << 10;
 
@@ -64,6 +67,10 @@ pub(crate) struct Learned {
     pub brought: Vec<usize>,
     /// What was asked for and is no readable memory.
     holes: Holes,
+    /// What is to be gathered.
+    pub gathering: Option<GatherPlan>,
+    /// What has been gathered already: bytes read.
+    pub gathered_bytes: u64,
 }
 
 /// One pass over a target.
@@ -85,8 +92,12 @@ pub(crate) struct Engine<'a> {
     pages: usize,
     /// Copied from the process.
     bytes: u64,
-    /// Filled without it.
+    /// Filled without it, and records.
     filled: u64,
+    /// What is gathered: planned here, or still to be done of what another pass planned.
+    gathering: Option<GatherPlan>,
+    /// Read to gather it.
+    gathered_bytes: u64,
     end: End,
 }
 
@@ -108,6 +119,8 @@ impl<'a> Engine<'a> {
             pages: 0,
             bytes: 0,
             filled: 0,
+            gathering: None,
+            gathered_bytes: 0,
             end: End::Running,
         }
     }
@@ -135,6 +148,8 @@ impl<'a> Engine<'a> {
                 .zip(learned.brought.into_iter().chain(std::iter::repeat(0)))
                 .collect(),
             holes: learned.holes,
+            gathering: learned.gathering,
+            gathered_bytes: learned.gathered_bytes,
             copied: Vec::with_capacity(COPIED_EXPECTED),
             ..Engine::new(reader, store, limits, false)
         }
@@ -162,6 +177,8 @@ impl<'a> Engine<'a> {
             calls,
             brought: Vec::new(),
             holes: self.holes,
+            gathering: self.gathering,
+            gathered_bytes: 0,
         })
     }
 
@@ -191,7 +208,15 @@ impl<'a> Engine<'a> {
         for wave in 0..MAX_WAVES {
             let requests = planner.wave(wave, self.store);
             if requests.is_empty() {
-                return Ok(self.finish(End::Complete));
+                if let Some(gather) = planner.gather(self.store) {
+                    self.gather(&gather)?;
+                }
+                let end = if self.end == End::Time {
+                    End::Time
+                } else {
+                    End::Complete
+                };
+                return Ok(self.finish(end));
             }
             self.store
                 .region()
@@ -547,13 +572,146 @@ impl<'a> Engine<'a> {
                 });
             }
         }
-        self.store
-            .region()
-            .header()
-            .bytes_read
-            .store(self.bytes, Ordering::Relaxed);
+        self.count_bytes();
         rest
     }
+
+    fn count_bytes(&self) {
+        let header = self.store.region().header();
+        header
+            .bytes_read
+            .store(self.bytes.saturating_add(self.gathered_bytes), Ordering::Relaxed);
+    }
+
+    /// Gathers what another pass did not, or, rehearsing, finds out how to.
+    fn gather(&mut self, gather: &Gather) -> Result<(), ReadError> {
+        let len = gather.shape.record_bytes();
+        let affordable = self.bytes_left() / len as u64;
+        let wanted = usize::try_from(gather.count.min(affordable)).unwrap_or(0);
+        let Some(area) = self.store.room_for_records(wanted, len) else {
+            self.end = End::Bytes;
+            return Ok(());
+        };
+        let count = wanted.min(area.room);
+        if (count as u64) < gather.count && self.end == End::Running {
+            self.end = End::Bytes;
+        }
+        let known = self.gathering.take();
+        let settled = known.as_ref().map_or(0, |plan| plan.count).min(count);
+        let Ok(pointers) = self.store.bytes(gather.pointers, count.saturating_mul(8)) else {
+            return Ok(()); // those who look for the array will miss it too
+        };
+        let new: Vec<u64> = pointers
+            .chunks_exact(8)
+            .skip(settled)
+            .map(|word| word.try_into().map_or(0, u64::from_le_bytes))
+            .collect();
+        self.filled = self.filled.saturating_add((count * len) as u64);
+        self.store.set_records(count);
+        if self.rehearsing {
+            let page = area.start >> self.store.page_shift();
+            let pages = (count * len).div_ceil(1 << self.store.page_shift());
+            let region = self.store.region();
+            let (reader, limits, readable) = (&mut *self.reader, self.limits, &self.readable);
+            let plan = std::thread::scope(|scope| {
+                let start = |part: Run| {
+                    let body = move || region.populate(part.page, part.pages);
+                    // Where no thread can be had, the memory comes as it is written.
+                    std::thread::Builder::new()
+                        .stack_size(HELPER_STACK)
+                        .spawn_scoped(scope, body)
+                        .is_ok()
+                };
+                halves(Run { start: 0, page, pages }).into_iter().all(start);
+                plan(reader, limits, readable, gather, &new, settled)
+            })?;
+            self.note_absent(&plan);
+            self.gathering = Some(plan);
+            return Ok(());
+        }
+        let plan = plan(&mut *self.reader, self.limits, &self.readable, gather, &new, settled)?;
+        self.note_absent(&plan);
+        let mut buffer = gather::scratch(gather.shape.size());
+        for call in known.iter().flat_map(|plan| &plan.calls).chain(&plan.calls) {
+            self.gather_call(call, &gather.shape, &mut buffer)?;
+        }
+        let header = self.store.region().header();
+        header
+            .records_done
+            .store(count as u64 == gather.count, Ordering::Release);
+        Ok(())
+    }
+
+    fn note_absent(&mut self, plan: &GatherPlan) {
+        for &(index, addr, why) in &plan.absent {
+            RecordShape::miss(addr, why, self.store.records_mut(index..index + 1));
+        }
+        let header = self.store.region().header();
+        header.records_lost.fetch_or(!plan.absent.is_empty(), Ordering::Relaxed);
+    }
+
+    fn gather_call(&mut self, call: &GatherCall, shape: &RecordShape, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let records = call.first..call.first + call.records();
+        if self.out_of_time() {
+            let into = self.store.records_mut(records);
+            call.miss(Missing::BudgetSpent, shape.record_bytes(), into);
+            self.store.region().header().records_lost.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let before = self
+            .compare
+            .is_some()
+            .then(|| self.store.records_mut(records.clone()).to_vec());
+        let (pass, shift) = (self.store.pass(), self.store.page_shift());
+        let reader = &mut *self.reader;
+        let into = self.store.records_mut(records);
+        let (bytes, whole) = call.run(&mut |from, into| reader.read(from, into), shape, buffer, into, pass)?;
+        if let Some(before) = before {
+            let (pages, changed, changed_bytes) = gather::compare(&before, into, shape.record_bytes(), shift);
+            let header = self.store.region().header();
+            header.compared_pages.fetch_add(pages, Ordering::Relaxed);
+            header.changed_pages.fetch_add(changed, Ordering::Relaxed);
+            header.changed_bytes.fetch_add(changed_bytes, Ordering::Relaxed);
+        }
+        let header = self.store.region().header();
+        header.records_lost.fetch_or(!whole, Ordering::Relaxed);
+        self.gathered_bytes = self.gathered_bytes.saturating_add(bytes);
+        self.count_bytes();
+        Ok(())
+    }
+}
+
+/// How to gather what these pointers lead to.
+fn plan(
+    reader: &mut dyn RangeReader,
+    limits: Limits,
+    readable: &[Readable],
+    gather: &Gather,
+    pointers: &[u64],
+    first: usize,
+) -> Result<GatherPlan, ReadError> {
+    let mut look_up = |start, end| {
+        if monotonic_ns() >= limits.deadline_ns {
+            return Ok(None);
+        }
+        let mut found = Vec::new();
+        reader.presence(start, end, &mut found)?;
+        Ok(Some(found))
+    };
+    GatherPlan::new(gather, pointers, first, readable, &mut look_up)
+}
+
+/// A run as two.
+fn halves(run: Run) -> [Run; 2] {
+    let first = run.pages / 2;
+    [
+        Run { pages: first, ..run },
+        Run {
+            page: run.page + first,
+            pages: run.pages - first,
+            ..run
+        },
+    ]
 }
 
 /// Stretches that were asked for and are no readable memory, as far as they are remembered.
@@ -588,7 +746,7 @@ fn populate(region: &Region, runs: &[Run]) {
     let (one, other) = runs.split_at(runs.len() / 2);
     std::thread::scope(|scope| {
         let helper = std::thread::Builder::new()
-            .stack_size(256 << 10)
+            .stack_size(HELPER_STACK)
             .spawn_scoped(scope, || all(one));
         all(other);
         if helper.is_err() {

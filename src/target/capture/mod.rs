@@ -5,6 +5,7 @@ mod again;
 mod child;
 mod cost;
 mod engine;
+mod gather;
 mod reader;
 mod region;
 mod runs;
@@ -13,6 +14,7 @@ mod tracer;
 mod verdict;
 mod watchdog;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -28,7 +30,7 @@ use super::pages::PageMap;
 use super::process::{LiveProcess, gone};
 use super::sys::monotonic_ns;
 use crate::error::{Error, Result};
-use crate::memory::{Addr, Forget, Memory, MemoryError, Missing, Planner, Range, Request};
+use crate::memory::{Addr, Gather, Gathered, Memory, MemoryError, Missing, Planner, Range, Records, Request};
 
 /// Missing wishes listed one by one; more are counted.
 const MAX_MISSING: usize = 1000;
@@ -111,7 +113,7 @@ pub struct PauseParts {
 /// The bytes of a capture.
 #[derive(Debug)]
 pub struct Captured {
-    store: Store,
+    store: Arc<Store>,
     readable: Vec<(u64, u64)>,
 }
 
@@ -275,7 +277,10 @@ impl LiveProcess {
             missing_count: 0,
             changes,
             warnings: Vec::new(),
-            memory: Captured { store, readable },
+            memory: Captured {
+                store: Arc::new(store),
+                readable,
+            },
         };
         if bytes < byte_budget && complete == Err(Incomplete::BytesSpent) {
             capture.warnings.push(format!(
@@ -307,6 +312,9 @@ impl Capture {
         for wave in 0..=self.waves {
             let requests = planner.wave(wave, &self.memory);
             if requests.is_empty() {
+                if let Some(gather) = planner.gather(&self.memory) {
+                    self.find_missing_records(&gather);
+                }
                 break;
             }
             for request in requests {
@@ -317,6 +325,32 @@ impl Capture {
                         self.missing.push((request, error.why));
                     }
                 }
+            }
+        }
+    }
+}
+
+impl Capture {
+    fn find_missing_records(&mut self, gather: &Gather) {
+        let header = self.memory.store.region().header();
+        if header.records_done.load(Ordering::Acquire) && !header.records_lost.load(Ordering::Acquire) {
+            return;
+        }
+        let gathered = self.memory.gathered();
+        let records = gathered.iter().flat_map(|gathered| gathered.iter().enumerate());
+        let absent = records.filter_map(|(index, record)| Some((index as u64, record.err()?)));
+        let there = gathered.as_ref().map_or(0, Gathered::count) as u64;
+        let beyond = (there..gather.count).map(|index| (index, Missing::BudgetSpent));
+        self.missing_count += gather.count.saturating_sub(there) as usize;
+        for (index, why) in absent.chain(beyond.take(MAX_MISSING)) {
+            self.missing_count += usize::from(index < there);
+            if self.missing.len() < MAX_MISSING {
+                let at = Addr(gather.pointers.0.wrapping_add(index.wrapping_mul(8)));
+                let pointer = self.memory.bytes(at, 8).ok().and_then(|bytes| bytes.first_chunk::<8>());
+                let addr = Addr(pointer.map_or(0, |bytes| u64::from_le_bytes(*bytes)));
+                let range = Range::new(addr, gather.shape.size() as u64);
+                let what = gather.what;
+                self.missing.push((Request { range, what }, why));
             }
         }
     }
@@ -343,11 +377,24 @@ impl Memory for Captured {
             }
         })
     }
+
+    fn gathered(&self) -> Option<Gathered> {
+        let (at, len, pass) = self.store.records()?;
+        let store = self.store.clone();
+        Some(Gathered::new(Arc::new(Kept { store, at }), len, pass))
+    }
 }
 
-impl Forget for Captured {
-    fn forget(&mut self, range: Range) {
-        self.store.forget(range);
+/// The records in a store.
+#[derive(Debug)]
+struct Kept {
+    store: Arc<Store>,
+    at: std::ops::Range<usize>,
+}
+
+impl Records for Kept {
+    fn bytes(&self) -> &[u8] {
+        self.store.region().data().get(self.at.clone()).unwrap_or_default()
     }
 }
 

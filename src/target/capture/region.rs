@@ -6,7 +6,7 @@
 use std::io;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
@@ -67,6 +67,16 @@ pub(crate) struct Header {
     pub changed_pages: AtomicU64,
     /// The bytes that differed, in words of eight.
     pub changed_bytes: AtomicU64,
+    /// First page of the records; 0 while there are none (a window always comes first).
+    pub records_page: AtomicU64,
+    /// How many records there are.
+    pub records: AtomicU64,
+    /// Bytes of one record.
+    pub record_bytes: AtomicU64,
+    /// Whether the turn of each structure has come.
+    pub records_done: AtomicBool,
+    /// Whether any could not be had.
+    pub records_lost: AtomicBool,
     message_len: AtomicU32,
     message: [AtomicU8; MESSAGE_BYTES],
 }
@@ -267,17 +277,6 @@ impl Region {
                 byte.fetch_or(0, Ordering::Relaxed);
             }
         }
-    }
-
-    /// Frees the memory of some pages, which read as zeroes from then on.
-    pub(crate) fn discard(&mut self, page: usize, pages: usize) {
-        if page.checked_add(pages).is_none_or(|end| end > self.pages) {
-            return;
-        }
-        let (at, len) = (self.pages_at + page * self.page_bytes, pages * self.page_bytes);
-        // SAFETY: the range lies inside the mapping, and the exclusive borrow keeps every view of it away. A hole in
-        // shared memory reads as zeroes.
-        let _ = unsafe { madvise(self.base.byte_add(at).cast(), len, MmapAdvise::MADV_REMOVE) };
     }
 
     /// The pages, to be filled.

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use super::region::{MAX_WINDOWS, Region};
-use crate::memory::{Addr, Memory, MemoryError, Missing, Range};
+use crate::memory::{Addr, Gathered, Memory, MemoryError, Missing, Range, RecordShape};
 
 /// The largest window: a cluster beyond it is cut into several, each with its own place in the region.
 const MAX_WINDOW: u64 = 256 << 30;
@@ -13,6 +13,9 @@ const MAX_WINDOW: u64 = 256 << 30;
 const CLUSTER_ALIGN: u64 = 1 << 30;
 /// A window where the region is nearly full.
 const SMALL_WINDOW: u64 = 2 << 20;
+
+/// Records made room for beyond those known.
+const SPARE_RECORDS: usize = 16 << 10;
 
 /// The page waits to be read in the wave at hand; added to its other bits.
 const QUEUED: u8 = 0x20;
@@ -65,6 +68,25 @@ pub(crate) struct Store {
     last: AtomicUsize,
     /// Whether the last pass was ended from outside.
     cut_short: bool,
+    records: Option<RecordArea>,
+}
+
+/// The part of the region that holds records: its first byte, the bytes of each, how many find room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RecordArea {
+    /// Offset of the first record among the bytes of the pages.
+    pub start: usize,
+    /// Bytes of a record.
+    pub len: usize,
+    /// How many find room.
+    pub room: usize,
+}
+
+impl RecordArea {
+    /// Where some of the records are.
+    pub(crate) fn bytes(&self, records: std::ops::Range<usize>) -> std::ops::Range<usize> {
+        self.start + records.start * self.len..self.start + records.end * self.len
+    }
 }
 
 impl Store {
@@ -85,7 +107,81 @@ impl Store {
             shift,
             last,
             cut_short: false,
+            records: None,
         })
+    }
+
+    /// Room for `count` records of `len` bytes, and for half as many that may be made meanwhile; fewer where the region
+    /// is nearly full. The place of the pass before, if there was one.
+    pub(crate) fn room_for_records(&mut self, count: usize, len: usize) -> Option<RecordArea> {
+        if let Some(area) = self.records {
+            return (area.len == len).then_some(area);
+        }
+        // 0 stands for no page at all.
+        self.next_page = self.next_page.max(1);
+        let wanted = count.checked_add(count / 2)?.checked_add(SPARE_RECORDS)?;
+        let pages = wanted.checked_mul(len)?.div_ceil(1 << self.shift);
+        let pages = pages.min(self.region.pages().checked_sub(self.next_page)? / 2);
+        let area = RecordArea {
+            start: self.next_page << self.shift,
+            len,
+            room: (pages << self.shift) / len.max(1),
+        };
+        let header = self.region.header();
+        header.record_bytes.store(len as u64, Ordering::Relaxed);
+        header.records_page.store(self.next_page as u64, Ordering::Release);
+        self.next_page += pages;
+        self.records = Some(area);
+        Some(area)
+    }
+
+    /// The part of the region that holds records.
+    pub(crate) fn record_area(&self) -> Option<RecordArea> {
+        self.records
+    }
+
+    /// The place for some of the records.
+    pub(crate) fn records_mut(&mut self, records: std::ops::Range<usize>) -> &mut [u8] {
+        let Some(area) = self.records.filter(|area| records.end <= area.room) else {
+            return &mut [];
+        };
+        self.region.data_mut().get_mut(area.bytes(records)).unwrap_or_default()
+    }
+
+    /// Notes that structures have moved away while they were read.
+    pub(crate) fn drop_records(&mut self, records: std::ops::Range<usize>, moved: impl Fn(Addr) -> bool) {
+        let len = self.records.map_or(1, |area| area.len);
+        let mut lost = false;
+        for record in self.records_mut(records).chunks_exact_mut(len) {
+            let addr = Gathered::address(record);
+            if moved(addr) {
+                lost = true;
+                RecordShape::miss(addr.0, Missing::NotMapped, record);
+            }
+        }
+        self.region.header().records_lost.fetch_or(lost, Ordering::Release);
+    }
+
+    /// Notes how many records there are.
+    pub(crate) fn set_records(&self, count: usize) {
+        self.region.header().records.store(count as u64, Ordering::Release);
+    }
+
+    /// The number of the pass at hand.
+    pub(crate) fn pass(&self) -> u8 {
+        self.pass
+    }
+
+    /// In the parent: the records, and the pass that counts.
+    pub(crate) fn records(&self) -> Option<(std::ops::Range<usize>, usize, u8)> {
+        let header = self.region.header();
+        let page = usize::try_from(header.records_page.load(Ordering::Acquire)).ok()?;
+        let len = usize::try_from(header.record_bytes.load(Ordering::Relaxed)).ok()?;
+        let count = usize::try_from(header.records.load(Ordering::Acquire)).ok()?;
+        let start = page.checked_mul(1 << self.shift)?;
+        let end = start.checked_add(count.checked_mul(len)?)?;
+        let there = page > 0 && len > 0 && end <= self.region.data().len();
+        there.then_some((start..end, len, self.pass))
     }
 
     /// The shared memory behind it.
@@ -157,7 +253,7 @@ impl Store {
         } else if state & !QUEUED == 1 {
             PageState::KnownPresent
         } else if self.missing_bits(state) {
-            PageState::Missing(reason_of(state))
+            PageState::Missing(Missing::of_code(state & 7))
         } else {
             PageState::Unknown
         }
@@ -187,35 +283,10 @@ impl Store {
 
     /// Notes why pages have not been captured.
     pub(crate) fn set_missing(&self, run: Run, why: Missing) {
-        let value = (MISSING * self.pass) | reason_code(why);
+        let value = (MISSING * self.pass) | why.code();
         for state in self.states_of(run) {
             state.store(value, Ordering::Relaxed);
         }
-    }
-
-    /// Gives back the whole pages of `range`; they count as never captured.
-    pub(crate) fn forget(&mut self, range: Range) {
-        let page = 1u64 << self.shift;
-        let (Some(start), end) = (
-            range.start.0.checked_next_multiple_of(page),
-            range.end().0 & !(page - 1),
-        ) else {
-            return;
-        };
-        let Some(window) = self.find(start) else { return };
-        let end = end.min(window.start + window.len);
-        if start >= end {
-            return;
-        }
-        let run = Run {
-            start,
-            page: window.page + ((start - window.start) >> self.shift) as usize,
-            pages: ((end - start) >> self.shift) as usize,
-        };
-        for state in self.states_of(run) {
-            state.store(0, Ordering::Relaxed);
-        }
-        self.region.discard(run.page, run.pages);
     }
 
     fn states_of(&self, run: Run) -> &[std::sync::atomic::AtomicU8] {
@@ -400,28 +471,6 @@ pub(crate) fn mark_captured(states: &[AtomicU8], run: Run) {
     let of_run = states.get(run.page..run.page.saturating_add(run.pages));
     for state in of_run.unwrap_or_default() {
         state.store(2, Ordering::Release);
-    }
-}
-
-fn reason_code(why: Missing) -> u8 {
-    match why {
-        Missing::NotCaptured => 0,
-        Missing::NotMapped => 1,
-        Missing::NotPresent => 2,
-        Missing::Swapped => 3,
-        Missing::Unreadable => 4,
-        Missing::BudgetSpent => 5,
-    }
-}
-
-fn reason_of(state: u8) -> Missing {
-    match state & 7 {
-        1 => Missing::NotMapped,
-        2 => Missing::NotPresent,
-        3 => Missing::Swapped,
-        4 => Missing::Unreadable,
-        5 => Missing::BudgetSpent,
-        _ => Missing::NotCaptured,
     }
 }
 

@@ -12,7 +12,7 @@ use gomemscan::goruntime::marks::Marks;
 use gomemscan::goruntime::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
 use gomemscan::goruntime::snapshot::Snapshot;
 use gomemscan::goruntime::variants::{Arch, Variant};
-use gomemscan::memory::{Addr, Memory, Planner, Range};
+use gomemscan::memory::{Addr, Memory, Planner, Range, Request};
 use gomemscan::model::Check;
 
 use super::accounts::Truth;
@@ -90,6 +90,19 @@ impl SynthTarget {
                 waves += 1;
                 assert!(waves < MOST_WAVES, "the planner does not come to an end");
             }
+            if let Some(gather) = planner.gather(&captured) {
+                // A list that is not there has no structures.
+                let pointers = captured
+                    .bytes(gather.pointers, gather.count as usize * 8)
+                    .unwrap_or_default();
+                let len = gather.shape.size() as u64;
+                let structures = pointers.chunks_exact(8).map(|word| {
+                    let addr = Addr(u64::from_le_bytes(word.try_into().unwrap()));
+                    (Range::new(addr, len), gather.what)
+                });
+                let requests: Vec<Request> = structures.map(|(range, what)| Request { range, what }).collect();
+                captured.take(&requests);
+            }
         }
         captured.forgotten.borrow_mut().clear();
         let snapshot = Snapshot::decode(&captured, &runtime.layout, &runtime.variant, &runtime.globals);
@@ -114,7 +127,7 @@ impl SynthTarget {
             return None;
         };
         let running = change(self.w.space.clone());
-        let mut read = |lists: &[&[Range]]| Box::new(running.copy(&lists.concat())) as Box<dyn Memory>;
+        let mut read = |lists: &[&[Range]]| Box::new(running.copy(&lists.concat())) as Box<dyn Memory + Sync>;
         let mheap = (scan.mheap, gc.sweepgen);
         Some(Marks::read(&mut read, &scan.layout, &scan.variant, mheap, spans))
     }
@@ -135,7 +148,27 @@ impl SynthTarget {
             &scan.variant,
             &self.frames(scan),
             marks.as_ref(),
+            Scan::sums(&scan.snapshot, marks.as_ref(), None).as_ref(),
         )
+    }
+}
+
+impl Scan {
+    /// What the spans of a snapshot add up to.
+    pub fn sums(
+        snapshot: &Snapshot,
+        marks: Option<&Marks>,
+        resident: Option<&analysis::Resident<'_>>,
+    ) -> Option<analysis::SpanSums> {
+        let spans = snapshot.spans.as_ref().ok()?;
+        Some(analysis::SpanSums::of(&analysis::SpanFacts {
+            spans,
+            places: snapshot.places.as_ref().ok(),
+            manual: snapshot.manual.as_ref().ok(),
+            marks,
+            sweepgen: snapshot.gc.as_ref().ok().map(|gc| gc.sweepgen),
+            resident,
+        }))
     }
 }
 

@@ -136,15 +136,22 @@ fn what_the_child_left_is_adopted_by_bounds() {
 }
 
 #[test]
-fn only_whole_pages_are_forgotten() {
+fn records_are_adopted_by_bounds() {
     let mut store = store(&[(0x10000, 0x20000)]);
-    let runs = fill(&mut store, 0x10000, 0x15000);
-    store.forget(Range::new(Addr(0x10800), 0x3000));
-    let why = |addr| store.bytes(Addr(addr), 1).map_err(|error| error.why);
-    assert_eq!(why(0x10fff), Ok(&[0x10][..]));
-    assert_eq!(why(0x11000), Err(Missing::NotCaptured));
-    assert_eq!(why(0x12fff), Err(Missing::NotCaptured));
-    assert_eq!(why(0x13000), Ok(&[0x13][..]));
-    let at = (runs[0].page + 1) << store.shift;
-    assert_eq!(store.region.data()[at..at + 8], [0; 8], "their memory is given back");
+    assert!(store.records().is_none());
+    fill(&mut store, 0x10000, 0x11000);
+    let area = store.room_for_records(10, 48).unwrap();
+    assert!(area.room > 10 && store.room_for_records(10, 40).is_none());
+    store.records_mut(9..10).fill(7);
+    store.set_records(10);
+    let (at, len, pass) = store.records().unwrap();
+    assert_eq!((at.len(), len, pass), (480, 48, 1));
+    assert_eq!(store.region.data()[at][9 * 48..], [7; 48]);
+    assert_eq!(store.records_mut(0..area.room + 1).len(), 0);
+    for (count, page) in [(u64::MAX, 1), (10, u64::MAX), (u64::MAX / 48, 1 << 40), (10, 0)] {
+        let header = store.region.header();
+        header.records.store(count, Ordering::Relaxed);
+        header.records_page.store(page, Ordering::Relaxed);
+        assert!(store.records().is_none(), "{count} {page}");
+    }
 }

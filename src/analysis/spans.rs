@@ -1,0 +1,144 @@
+//! One walk over all spans for everything that is summed over them: of a large heap the walk is what costs.
+
+use super::checks::Totals;
+use super::heap::{HeapKinds, Resident};
+use super::occupancy::{Classes, Large};
+use super::sum;
+use crate::goruntime::marks::Marks;
+use crate::goruntime::mcentral::{Place, Places};
+use crate::goruntime::mspan::{Span, SpanState};
+use crate::goruntime::spans::Spans;
+use crate::goruntime::stacks::ManualSpans;
+use crate::model::Mcache;
+
+/// What the walk looks at; what was not decoded is `None`.
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "each is the decoded section it is named after")]
+pub struct SpanFacts<'a> {
+    pub spans: &'a Spans,
+    pub places: Option<&'a Places>,
+    pub manual: Option<&'a ManualSpans>,
+    pub marks: Option<&'a Marks>,
+    pub sweepgen: Option<u32>,
+    pub resident: Option<&'a Resident<'a>>,
+}
+
+/// What it adds up to.
+#[derive(Clone, Debug, Default)]
+pub struct SpanSums {
+    /// What spans hold; `None` where the heap's sweepgen is not known.
+    pub heap: Option<HeapKinds>,
+    pub(super) totals: Totals,
+    pub(super) classes: Classes,
+    pub(super) large: Large,
+    /// Slots that the last mark found alive, bytes.
+    pub(super) marked_bytes: u64,
+    /// Free slots of spans in mcaches, and in mcentrals, bytes.
+    pub(super) mcache_free: u64,
+    pub(super) mcentral_free: u64,
+    /// What the mcache of each P holds.
+    pub(super) mcaches: Vec<Mcache>,
+    /// Resident bytes of spans with stacks, and of work buffers; 0 where residency or the lists are not known.
+    pub(super) stacks_resident: u64,
+    pub(super) work_buffers_resident: u64,
+}
+
+/// Ps that an mcache is believed to belong to.
+const MOST_PS: usize = 1 << 16;
+
+impl SpanSums {
+    /// Walks.
+    pub fn of(facts: &SpanFacts<'_>) -> SpanSums {
+        let mut parts = facts.spans.in_parts(|part| {
+            let mut sums = SpanSums {
+                heap: facts.sweepgen.map(|_| HeapKinds::new(facts.resident.is_some())),
+                ..SpanSums::default()
+            };
+            let mut hint = 0;
+            for (index, span) in facts.spans.part(part) {
+                let resident = facts.resident.map(|resident| resident(span.range(), &mut hint));
+                sums.add(facts, index, &span, resident);
+            }
+            sums
+        });
+        let rest = parts.split_off(1.min(parts.len()));
+        let mut sums = parts.pop().unwrap_or_default();
+        rest.into_iter().for_each(|part| sums.join(part));
+        sums
+    }
+
+    fn add(&mut self, facts: &SpanFacts<'_>, index: usize, span: &Span, resident: Option<u64>) {
+        self.totals.add(span);
+        if span.state != SpanState::InUse {
+            if let (Some(manual), Some(resident)) = (facts.manual, resident) {
+                let total = match manual.is_work_buffer(index) {
+                    true => &mut self.work_buffers_resident,
+                    false => &mut self.stacks_resident,
+                };
+                *total = total.saturating_add(resident);
+            }
+            return;
+        }
+        let marked = facts.marks.and_then(|marks| marks.of(index));
+        let place = facts.places.and_then(|places| places.of(index));
+        if let Some(marked) = marked {
+            let bytes = u64::from(marked).saturating_mul(span.elemsize);
+            self.marked_bytes = self.marked_bytes.saturating_add(bytes);
+        }
+        if let (Some(heap), Some(sweepgen)) = (&mut self.heap, facts.sweepgen) {
+            heap.add(span, marked, sweepgen, resident);
+            self.classes.add(span, place, marked, sweepgen);
+        }
+        if span.size_class() == 0 {
+            self.large.add(index, span);
+        }
+        match place {
+            Some(Place::Mcache(p)) => {
+                self.mcache_free = self.mcache_free.saturating_add(span.free_bytes());
+                self.hold(p as usize, span);
+            }
+            Some(_) => self.mcentral_free = self.mcentral_free.saturating_add(span.free_bytes()),
+            None => {}
+        }
+    }
+
+    fn hold(&mut self, p: usize, span: &Span) {
+        if p >= MOST_PS {
+            return;
+        }
+        if self.mcaches.len() <= p {
+            self.mcaches.resize_with(p + 1, Mcache::default);
+        }
+        if let Some(mcache) = self.mcaches.get_mut(p) {
+            mcache.spans += 1;
+            mcache.span_bytes = mcache.span_bytes.saturating_add(span.bytes());
+            mcache.free_bytes = mcache.free_bytes.saturating_add(span.free_bytes());
+        }
+    }
+
+    fn join(&mut self, other: SpanSums) {
+        if let (Some(heap), Some(other)) = (&mut self.heap, &other.heap) {
+            heap.join(other);
+        }
+        self.totals.join(&other.totals);
+        self.classes.join(&other.classes);
+        self.large.join(other.large);
+        for (total, part) in [
+            (&mut self.marked_bytes, other.marked_bytes),
+            (&mut self.mcache_free, other.mcache_free),
+            (&mut self.mcentral_free, other.mcentral_free),
+            (&mut self.stacks_resident, other.stacks_resident),
+            (&mut self.work_buffers_resident, other.work_buffers_resident),
+        ] {
+            *total = sum([*total, part].into_iter());
+        }
+        if self.mcaches.len() < other.mcaches.len() {
+            self.mcaches.resize_with(other.mcaches.len(), Mcache::default);
+        }
+        for (mcache, part) in self.mcaches.iter_mut().zip(other.mcaches) {
+            mcache.spans += part.spans;
+            mcache.span_bytes = mcache.span_bytes.saturating_add(part.span_bytes);
+            mcache.free_bytes = mcache.free_bytes.saturating_add(part.free_bytes);
+        }
+    }
+}

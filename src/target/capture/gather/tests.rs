@@ -1,0 +1,235 @@
+//! Gathering from a target made of a map of pages.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::memory::Planner;
+use crate::target::capture::engine::{End, Engine, Limits};
+use crate::target::capture::reader::RangeReader;
+use crate::target::capture::store::Store;
+
+const PAGE: u64 = 4096;
+const SIZE: u64 = 48;
+const POINTERS: u64 = 0x10_0000;
+
+/// Words whose value is their address, but for the array of pointers.
+#[derive(Default)]
+struct Words {
+    readable: Vec<Readable>,
+    swapped: Vec<u64>,
+    absent: Vec<u64>,
+    bad: Vec<u64>,
+    written: BTreeMap<u64, u64>,
+    calls: usize,
+}
+
+impl Words {
+    fn with(pointers: &[u64]) -> Words {
+        let stretch = |start, pages: u64, kind| Readable {
+            start,
+            end: start + pages * PAGE,
+            pages: kind,
+        };
+        let readable = vec![
+            stretch(POINTERS, 64, Pages::Present),
+            stretch(0x20_0000, 1024, Pages::OrZero),
+            stretch(0x70_0000, 16, Pages::OwnOnly),
+        ];
+        let written = (0..).map(|index| POINTERS + 8 * index).zip(pointers.iter().copied());
+        Words {
+            readable,
+            written: written.collect(),
+            ..Words::default()
+        }
+    }
+
+    fn word(&self, at: u64) -> u64 {
+        self.written.get(&at).copied().unwrap_or(at)
+    }
+
+    /// Gathers; what became of each structure, by the word at its offset 16.
+    fn gather(&mut self, count: u64, bytes: u64) -> (Result<End, ReadError>, Vec<Result<u64, Missing>>) {
+        let ranges: Vec<(u64, u64)> = self.readable.iter().map(|range| (range.start, range.end)).collect();
+        let mut store = Store::new(&ranges, 1 << 20).unwrap();
+        let limits = Limits {
+            bytes,
+            deadline_ns: u64::MAX,
+        };
+        let end = Engine::new(self, &mut store, limits, false).run(&mut Wish(count));
+        let found = match store.records() {
+            Some((at, len, pass)) => {
+                let records = store.region().data()[at].to_vec();
+                let gathered = Gathered::new(std::sync::Arc::new(records), len, pass);
+                let value = |record: &[u8]| u64::from_le_bytes(record[16..24].try_into().unwrap());
+                gathered.iter().map(|record| record.map(value)).collect()
+            }
+            None => Vec::new(),
+        };
+        (end, found)
+    }
+}
+
+impl RangeReader for Words {
+    fn readable(&mut self) -> Result<Vec<Readable>, ReadError> {
+        Ok(self.readable.clone())
+    }
+
+    fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
+        for at in (start..end)
+            .step_by(PAGE as usize)
+            .filter(|at| !self.absent.contains(at))
+        {
+            let swapped = self.swapped.contains(&at);
+            out.push(PageRun {
+                start: at,
+                end: at + PAGE,
+                present: !swapped,
+                swapped,
+                file: at >= 0x70_0000,
+                zero: false,
+                huge: false,
+            });
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, from: &[Range], into: &mut [IoSliceMut<'_>]) -> Result<usize, ReadError> {
+        assert!(from.len() <= MAX_IOVECS);
+        self.calls += 1;
+        let total: u64 = from.iter().map(|range| range.len).sum();
+        assert_eq!(total, into.iter().map(|buffer| buffer.len() as u64).sum::<u64>());
+        let mut places = into.iter_mut().flat_map(|buffer| buffer.iter_mut());
+        let mut done = 0;
+        for at in from.iter().flat_map(|range| range.start.0..range.end().0) {
+            let page = at & !(PAGE - 1);
+            assert!(!self.swapped.contains(&page) && !self.absent.contains(&page), "{at:#x}");
+            if self.bad.contains(&page) {
+                return if done == 0 { Err(ReadError::Fault) } else { Ok(done) };
+            }
+            *places.next().unwrap() = self.word(at & !7).to_le_bytes()[(at & 7) as usize];
+            done += 1;
+        }
+        Ok(done)
+    }
+
+    fn read_image(&mut self, _: u64, _: &mut [u8]) -> bool {
+        false
+    }
+}
+
+struct Wish(u64);
+
+impl Planner for Wish {
+    fn wave(&mut self, wave: usize, _: &dyn crate::memory::Memory) -> Vec<crate::memory::Request> {
+        let range = Range::new(Addr(POINTERS), self.0 * 8);
+        match wave {
+            0 => vec![crate::memory::Request {
+                range,
+                what: "pointers",
+            }],
+            _ => Vec::new(),
+        }
+    }
+
+    fn gather(&mut self, _: &dyn crate::memory::Memory) -> Option<Gather> {
+        Some(Gather {
+            what: "test",
+            pointers: Addr(POINTERS),
+            count: self.0,
+            shape: RecordShape::new(SIZE, 24, &[(16, 16, 8)])?,
+        })
+    }
+}
+
+#[test]
+fn structures_come_out_in_the_order_of_their_pointers() {
+    // In rows, in reverse, apart, twice, and across pages.
+    let mut pointers: Vec<u64> = (0..3000).map(|index| 0x20_0000 + index * SIZE).collect();
+    pointers.extend((0..100).rev().map(|index| 0x40_0000 + index * 1000));
+    pointers.extend([0x20_0000, 0x20_0000, 0x20_0ff0, 0x20_0ff8]);
+    let mut target = Words::with(&pointers);
+    let (end, found) = target.gather(pointers.len() as u64, 1 << 30);
+    assert_eq!(end, Ok(End::Complete));
+    let expected: Vec<_> = pointers.iter().map(|pointer| Ok(pointer + 16)).collect();
+    assert_eq!(found, expected);
+    assert!(target.calls < 10, "{} calls", target.calls);
+}
+
+#[test]
+fn what_is_not_there_is_named_and_not_touched() {
+    let pointers = [
+        (0x20_0010, Ok(0x20_0020)),
+        (0x20_1000, Err(Missing::Swapped)),
+        (0x20_0ff0, Err(Missing::Swapped)), // its end is on the page that is swapped out
+        (0x20_2000, Err(Missing::NotPresent)),
+        (0x20_3000 - 8, Err(Missing::NotPresent)),
+        (0x20_3000, Err(Missing::Unreadable)),
+        (0x20_4000, Ok(0x20_4010)),
+        (0x70_0000, Err(Missing::NotPresent)), // of a file, where only the process's own pages are read
+        (0, Err(Missing::NotMapped)),
+        (0x50_0000_0000, Err(Missing::NotMapped)),
+        (u64::MAX, Err(Missing::NotMapped)),
+        (u64::MAX - 100, Err(Missing::NotMapped)),
+    ];
+    let addrs: Vec<u64> = pointers.iter().map(|(addr, _)| *addr).collect();
+    let mut target = Words::with(&addrs);
+    target.swapped = vec![0x20_1000];
+    target.absent = vec![0x20_2000];
+    target.bad = vec![0x20_3000];
+    let (end, found) = target.gather(addrs.len() as u64, 1 << 30);
+    assert_eq!(end, Ok(End::Complete));
+    let expected: Vec<_> = pointers.into_iter().map(|(_, expected)| expected).collect();
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn unreadable_pages_cost_their_structures_only() {
+    let pointers: Vec<u64> = (0..5000).map(|index| 0x20_0000 + index * SIZE).collect();
+    let mut target = Words::with(&pointers);
+    target.bad = vec![0x20_0000, 0x20_5000];
+    let (_, found) = target.gather(pointers.len() as u64, 1 << 30);
+    for (pointer, found) in pointers.iter().zip(found) {
+        let pages = [pointer & !(PAGE - 1), (pointer + SIZE - 1) & !(PAGE - 1)];
+        match pages.iter().any(|page| target.bad.contains(page)) {
+            true => assert_eq!(found, Err(Missing::Unreadable), "{pointer:#x}"),
+            // What is read together with a bad page may be lost up to the end of its stretch.
+            false => assert!(matches!(found, Ok(value) if value == pointer + 16) || found == Err(Missing::Unreadable)),
+        }
+    }
+}
+
+#[test]
+fn the_byte_budget_bounds_the_records() {
+    let pointers: Vec<u64> = vec![0x20_0000; 4096];
+    let mut target = Words::with(&pointers);
+    let budget = 4096 * 8 + 100 * 24;
+    let (end, found) = target.gather(pointers.len() as u64, budget);
+    assert_eq!(end, Ok(End::Bytes));
+    assert_eq!(found.len(), 100);
+    assert!(found.iter().all(Result::is_ok));
+}
+
+#[test]
+fn changes_are_counted_by_page_and_word() {
+    let record = |status: u8, addr: u64, value: u64| {
+        let mut record = vec![status, 0, 0, 0, 0, 0, 0, 0];
+        record.extend(addr.to_le_bytes());
+        record.extend(value.to_le_bytes());
+        record
+    };
+    let old = [
+        record(1, 0x1000, 5),
+        record(1, 0x1800, 5),
+        record(1, 0x2000, 5),
+        record(0x82, 0x3000, 5),
+    ]
+    .concat();
+    let new = [
+        record(2, 0x1000, 5),
+        record(2, 0x1800, 6),
+        record(2, 0x2000, 5),
+        record(2, 0x3000, 6),
+    ]
+    .concat();
+    assert_eq!(compare(&old, &new, 24, 12), (2, 1, 8));
+}
