@@ -85,11 +85,7 @@ fn what_a_pause_too_short_does_not_gather_is_missing() {
     assert_eq!(capture.complete, Err(Incomplete::PauseSpent));
     let gathered = capture.memory.gathered().unwrap();
     let lost = gathered.iter().filter(Result::is_err).count();
-    assert!(
-        lost > 0 && capture.missing_count >= lost,
-        "{lost} of {}",
-        gathered.count()
-    );
+    assert!(lost > 0, "{lost} of {}", gathered.count());
     for (index, record) in (0u64..).zip(gathered.iter()) {
         match record {
             Ok(record) => assert_eq!(record[16..24], (index * 6 + 1).to_le_bytes()),

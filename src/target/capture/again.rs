@@ -118,6 +118,8 @@ impl Again {
     /// Copies and gathers until all is done or the deadline has come.
     pub(crate) fn copy(mut self, deadline_ns: u64) -> Result<Brought, ReadError> {
         let work = &self.work;
+        // Given back with the end of this process: the target is not to wait for it.
+        std::mem::forget(work.clone());
         work.deadline_ns.store(deadline_ns, Ordering::Relaxed);
         work.begun.store(true, Ordering::Release);
         if let Some(helper) = &self.helper {

@@ -182,9 +182,11 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// What was copied, in order.
-    pub(crate) fn into_copied(self) -> Vec<Run> {
-        self.copied
+    /// What was copied, in order. The rest is left to the end of the process: the target is not to wait for it.
+    pub(crate) fn into_copied(mut self) -> Vec<Run> {
+        let copied = std::mem::take(&mut self.copied);
+        std::mem::forget(self);
+        copied
     }
 
     /// Reads the mappings as they are now.

@@ -15,6 +15,8 @@ const PIECE_GAP: u64 = 512;
 const LOOKUP_GAP: u64 = 64 << 10;
 /// Looked up between two looks at the clock, bytes of address space.
 const LOOKUP_BYTES: u64 = 1 << 30;
+/// Structures per call: the last one is not to take longer than what is set aside for it.
+const MAX_STRUCTURES: usize = 2048;
 /// After so many unreadable stretches of one call the rest of it is given up.
 const MAX_FAULTS: usize = 64;
 
@@ -114,6 +116,9 @@ impl GatherCall {
     /// Adds a structure; false when the call is full.
     fn add(&mut self, addr: u64, size: u64) -> bool {
         let end = addr.saturating_add(size);
+        if self.addrs.len() == MAX_STRUCTURES {
+            return false;
+        }
         if let Some(last) = self.from.last_mut()
             && addr >= last.start.0
             && addr <= last.end().0.saturating_add(PIECE_GAP)
