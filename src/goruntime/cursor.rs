@@ -115,7 +115,7 @@ pub struct Record<'m> {
 impl<'m> Record<'m> {
     /// The `size` bytes of a `what` at `addr`.
     pub fn read(memory: &'m dyn Memory, what: &'static str, addr: Addr, size: u64) -> Result<Record<'m>, DecodeError> {
-        let bytes = read(memory, what, addr, size)?;
+        let bytes = bytes_of(memory, what, addr, size)?;
         Ok(Record { what, addr, bytes })
     }
 }
@@ -186,7 +186,7 @@ impl<'m> View<'m> {
 
 impl<'m> Fields<'m> for View<'m> {
     fn field(&self, field: Field) -> Result<&'m [u8], DecodeError> {
-        read(self.memory, self.what, self.addr_of(field), field.size)
+        bytes_of(self.memory, self.what, self.addr_of(field), field.size)
     }
 
     fn place(&self) -> (&'static str, Addr) {
@@ -194,7 +194,13 @@ impl<'m> Fields<'m> for View<'m> {
     }
 }
 
-fn read<'m>(memory: &'m dyn Memory, what: &'static str, addr: Addr, size: u64) -> Result<&'m [u8], DecodeError> {
+/// The bytes of a `what` at `addr`.
+pub(super) fn bytes_of<'m>(
+    memory: &'m dyn Memory,
+    what: &'static str,
+    addr: Addr,
+    size: u64,
+) -> Result<&'m [u8], DecodeError> {
     let len = usize::try_from(size).map_err(|_| DecodeError::Invalid {
         what,
         addr,
@@ -214,7 +220,7 @@ pub fn words<'m>(
 ) -> Result<impl ExactSizeIterator<Item = u64> + use<'m>, DecodeError> {
     let bytes = match len {
         0 => &[][..],
-        _ => read(memory, what, addr, len.saturating_mul(8))?,
+        _ => bytes_of(memory, what, addr, len.saturating_mul(8))?,
     };
     Ok(bytes
         .chunks_exact(8)

@@ -220,6 +220,7 @@ struct Stretches {
 impl Stretches {
     /// Bytes of a unit, as a power of two: nothing smaller than a page is read of a running process.
     const SHIFT: u32 = 12;
+    const LOOK_BACK: usize = 8;
 
     fn add(&mut self, range: Range) {
         if range.start.is_nil() || range.len == 0 {
@@ -229,10 +230,11 @@ impl Stretches {
             range.start.0 >> Stretches::SHIFT,
             (range.end().0 - 1) >> Stretches::SHIFT,
         );
-        match self.list.last_mut() {
-            // Most lie on the page of the one before.
-            Some((from, to)) if first >= *from && first <= *to + 1 => *to = last.max(*to),
-            _ => self.list.push((first, last)),
+        // Most lie on a page of one of the last few: each P fills a stretch of its own.
+        let mut latest = self.list.iter_mut().rev().take(Stretches::LOOK_BACK);
+        match latest.find(|(from, to)| first >= *from && first <= *to + 1) {
+            Some((_, to)) => *to = last.max(*to),
+            None => self.list.push((first, last)),
         }
     }
 }

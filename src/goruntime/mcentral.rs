@@ -1,11 +1,13 @@
 //! Where every in-use span is: in one of the four sets of its class's mcentral (runtime/mcentral.go, mspanset.go) or
 //! in one mcache. Each must be found exactly once; this is both a figure and a check of the whole walk.
 
-use super::cursor::{DecodeError, Fields, View, word, words};
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::cursor::{DecodeError, Fields, View, bytes_of, word};
 use super::layout::{ArrayField, Layout};
 use super::mspan::Sweep;
 use super::processors::Processors;
-use super::spans::Spans;
+use super::spans::{Spans, in_parts};
 use super::variants::SPAN_CLASSES;
 use crate::memory::{Addr, Memory};
 
@@ -13,6 +15,9 @@ use crate::memory::{Addr, Memory};
 const MOST_ENTRIES: u64 = 1 << 27;
 /// Entries looked at in all sets together, beyond a few for each span: sets that share blocks must not cost an age.
 const SPARE_ENTRIES: u64 = 1 << 21;
+
+/// Entries of a block, about (runtime/mspanset.go `spanSetBlockEntries`).
+const ENTRIES_OF_BLOCK: usize = 512;
 
 /// The place that holds a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +37,10 @@ pub enum Place {
 /// The place of each span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// `None` for manual spans and for those found nowhere.
-    pub of_span: Vec<Option<Place>>,
+    /// By the span's index: 0 where there is none, `CACHED`, or the place in a set.
+    of_span: Vec<u8>,
+    /// Index and P of the spans in mcaches, sorted.
+    cached: Vec<(usize, u32)>,
     /// In-use spans found nowhere.
     pub nowhere: u64,
     /// Spans found in more than one place.
@@ -48,6 +55,32 @@ pub struct Places {
     pub first_error: Option<DecodeError>,
 }
 
+/// Stands for an mcache.
+const CACHED: u8 = 1;
+/// The places in sets, whose numbers follow.
+const IN_SETS: [Place; 4] = [
+    Place::PartialSwept,
+    Place::PartialUnswept,
+    Place::FullSwept,
+    Place::FullUnswept,
+];
+
+/// Entries of one set, as far as they count: words.
+struct Entries<'m> {
+    words: &'m [[u8; 8]],
+    class: u8,
+    /// Which of `IN_SETS`.
+    set: u8,
+}
+
+/// What a part of the entries brings.
+#[derive(Default)]
+struct Found {
+    twice: u64,
+    wrong_class: u64,
+    strangers: u64,
+}
+
 impl Places {
     /// Walks every mcache and every mcentral set.
     pub fn find(
@@ -58,58 +91,104 @@ impl Places {
         spans: &Spans,
         processors: &Processors,
     ) -> Places {
-        let mut places = Places {
-            of_span: vec![None; spans.count()],
-            ..Places::default()
-        };
+        let mut places = Places::default();
+        let slots: Vec<AtomicU8> = (0..spans.count()).map(|_| AtomicU8::new(0)).collect();
+        let mut found = Found::default();
         let mut finder = spans.finder();
         for (p, processor) in processors.live.iter().enumerate() {
             for &(class, span) in processor.mcache.iter().flat_map(|mcache| &mcache.spans) {
-                places.put(spans, finder.find(span), class, Place::Mcache(p as u32));
-            }
-        }
-        let view = View::new(memory, "mheap_", mheap);
-        let swept = u64::from((sweepgen / 2) % 2);
-        let mut budget = (spans.count() as u64).saturating_mul(4).saturating_add(SPARE_ENTRIES);
-        let l = &layout.mheap;
-        for class in 0..(SPAN_CLASSES as u64).min(l.central.len) {
-            let Ok(mcentral) = view
-                .element("mcentral", l.central, class)
-                .map(|e| e.inner("mcentral", relative(l)))
-            else {
-                places.unreadable_sets += 4;
-                continue;
-            };
-            for (sets, of_swept, of_unswept) in [
-                (layout.mcentral.partial, Place::PartialSwept, Place::PartialUnswept),
-                (layout.mcentral.full, Place::FullSwept, Place::FullUnswept),
-            ] {
-                for set in 0..2 {
-                    let place = if set == swept { of_swept } else { of_unswept };
-                    let walked = walk(memory, layout, &mcentral, (sets, set), &mut budget, |span| {
-                        places.entry(spans, finder.find(span), class as u8, place, sweepgen);
-                    });
-                    if let Err(error) = walked {
-                        places.unreadable_sets += 1;
-                        places.first_error.get_or_insert(error);
-                    }
+                if let Some(index) = found.put(spans, &slots, finder.find(span), class, CACHED) {
+                    places.cached.push((index, p as u32));
                 }
             }
         }
-        let homeless = places.of_span.iter().enumerate().filter(|(_, place)| place.is_none());
+        places.cached.sort_unstable();
+        let entries = places.entries(memory, layout, mheap, (sweepgen, spans.count() as u64));
+        let parts = in_parts(entries.len(), ENTRIES_OF_BLOCK, |part| {
+            let mut found = Found::default();
+            let mut finder = spans.finder();
+            for entries in entries.get(part).unwrap_or_default() {
+                for word in entries.words {
+                    let span = u64::from_le_bytes(*word);
+                    if span != 0 {
+                        found.entry(spans, &slots, finder.find(Addr(span)), entries, sweepgen);
+                    }
+                }
+            }
+            found
+        });
+        for part in std::iter::once(found).chain(parts) {
+            places.twice += part.twice;
+            places.wrong_class += part.wrong_class;
+            places.strangers += part.strangers;
+        }
+        places.of_span = slots.into_iter().map(AtomicU8::into_inner).collect();
+        let homeless = places.of_span.iter().enumerate().filter(|(_, place)| **place == 0);
         places.nowhere = homeless
             .filter(|(index, _)| spans.is_in_use(*index) && spans.get(*index).is_some_and(|span| !span.user_arena))
             .count() as u64;
         places
     }
 
-    /// The place of a span.
+    /// The place of a span; `None` for manual spans and for those found nowhere.
     pub fn of(&self, index: usize) -> Option<Place> {
-        self.of_span.get(index).copied().flatten()
+        match self.of_span.get(index)? {
+            0 => None,
+            &CACHED => {
+                let at = self.cached.partition_point(|(cached, _)| *cached < index);
+                let (cached, p) = self.cached.get(at)?;
+                (*cached == index).then_some(Place::Mcache(*p))
+            }
+            set => IN_SETS.get(usize::from(*set - CACHED - 1)).copied(),
+        }
     }
 
-    fn entry(&mut self, spans: &Spans, found: Option<usize>, class: u8, place: Place, sweepgen: u32) {
-        if matches!(place, Place::PartialUnswept | Place::FullUnswept) {
+    /// The entries of all sets of all mcentrals.
+    fn entries<'m>(
+        &mut self,
+        memory: &'m dyn Memory,
+        layout: &Layout,
+        mheap: Addr,
+        (sweepgen, spans): (u32, u64),
+    ) -> Vec<Entries<'m>> {
+        let view = View::new(memory, "mheap_", mheap);
+        let swept = u64::from((sweepgen / 2) % 2);
+        let mut budget = spans.saturating_mul(4).saturating_add(SPARE_ENTRIES);
+        let l = &layout.mheap;
+        let mut entries = Vec::new();
+        for class in 0..(SPAN_CLASSES as u64).min(l.central.len) {
+            let Ok(mcentral) = view
+                .element("mcentral", l.central, class)
+                .map(|e| e.inner("mcentral", relative(l)))
+            else {
+                self.unreadable_sets += 4;
+                continue;
+            };
+            for (sets, first) in [(layout.mcentral.partial, 0), (layout.mcentral.full, 2)] {
+                for set in 0..2 {
+                    let number = first + u8::from(set != swept);
+                    let walked = walk(memory, layout, &mcentral, (sets, set), &mut budget, |words| {
+                        entries.push(Entries {
+                            words,
+                            class: class as u8,
+                            set: number,
+                        });
+                    });
+                    if let Err(error) = walked {
+                        self.unreadable_sets += 1;
+                        self.first_error.get_or_insert(error);
+                    }
+                }
+            }
+        }
+        entries
+    }
+}
+
+impl Found {
+    fn entry(&mut self, spans: &Spans, slots: &[AtomicU8], found: Option<usize>, entries: &Entries<'_>, sweepgen: u32) {
+        let place = IN_SETS.get(usize::from(entries.set));
+        if matches!(place, Some(Place::PartialUnswept | Place::FullUnswept)) {
             // A span that was swept before its turn stays listed here until the sweeper comes by; it counts where
             // the early sweep put it.
             let in_use = found.filter(|index| spans.is_in_use(*index));
@@ -118,20 +197,21 @@ impl Places {
                 return;
             }
         }
-        self.put(spans, found, class, place);
+        self.put(spans, slots, found, entries.class, CACHED + 1 + entries.set);
     }
 
-    fn put(&mut self, spans: &Spans, found: Option<usize>, class: u8, place: Place) {
+    /// Notes a place; gives back the span's index.
+    fn put(&mut self, spans: &Spans, slots: &[AtomicU8], found: Option<usize>, class: u8, place: u8) -> Option<usize> {
         let in_use = found.filter(|index| spans.is_in_use(*index));
-        let found = in_use.and_then(|index| Some((spans.head(index)?, self.of_span.get_mut(index)?)));
-        match found {
-            Some(((of_span, _), slot)) => {
-                self.wrong_class += u64::from(of_span != class);
-                self.twice += u64::from(slot.is_some());
-                *slot = Some(place);
-            }
-            None => self.strangers += 1,
-        }
+        let Some((index, (of_span, _), slot)) =
+            in_use.and_then(|index| Some((index, spans.head(index)?, slots.get(index)?)))
+        else {
+            self.strangers += 1;
+            return None;
+        };
+        self.wrong_class += u64::from(of_span != class);
+        self.twice += u64::from(slot.swap(place, Ordering::Relaxed) != 0);
+        Some(index)
     }
 }
 
@@ -143,14 +223,14 @@ fn relative(l: &super::layout::MheapLayout) -> super::layout::Field {
     }
 }
 
-/// Calls `visit` with every span pointer of one set, between its head and its tail.
-fn walk(
-    memory: &dyn Memory,
+/// Calls `visit` with the entries of one set, block by block, between its head and its tail.
+fn walk<'m>(
+    memory: &'m dyn Memory,
     layout: &Layout,
     mcentral: &View<'_>,
     (sets, set): (ArrayField, u64),
     budget: &mut u64,
-    mut visit: impl FnMut(Addr),
+    mut visit: impl FnMut(&'m [[u8; 8]]),
 ) -> Result<(), DecodeError> {
     let set = mcentral.element("spanSet", sets, set)?;
     let index = set.uint(layout.span_set.index)?;
@@ -178,12 +258,10 @@ fn walk(
             continue; // every span of the block was popped
         }
         let first = View::new(memory, "spanSetBlock", Addr(at)).element_addr(layout.span_set_block.spans, 0)?;
-        for (entry, span) in words(memory, "spanSetBlock", first, per_block)?.enumerate() {
-            let position = block * per_block + entry as u64;
-            if span != 0 && position >= head && position < tail {
-                visit(Addr(span));
-            }
-        }
+        let (from, to) = (block * per_block, (block + 1) * per_block);
+        let (skip, end) = (head.max(from) - from, tail.min(to).saturating_sub(from));
+        let (entries, _) = bytes_of(memory, "spanSetBlock", first, per_block.saturating_mul(8))?.as_chunks::<8>();
+        visit(entries.get(skip as usize..end as usize).unwrap_or_default());
     }
     Ok(())
 }

@@ -146,9 +146,8 @@ impl Span {
     /// Span class and sweepgen of a record.
     #[inline]
     pub(super) fn head(record: &[u8]) -> Option<(u8, u32)> {
-        let head = record.first_chunk::<8>()?;
-        let sweepgen = head.last_chunk::<4>()?;
-        Some((*head.get(SPANCLASS)?, u32::from_le_bytes(*sweepgen)))
+        let sweepgen = record.get(SWEEPGEN..)?.first_chunk::<4>()?;
+        Some((*record.get(SPANCLASS)?, u32::from_le_bytes(*sweepgen)))
     }
 
     /// Makes sense of a record. The error says what is impossible about it.
@@ -225,22 +224,23 @@ impl Span {
     }
 }
 
-/// Where the fields are in the record of a span. Of `nelems`, a word until Go 1.21, only the lower half is kept.
-const STATE: usize = 1;
-const SPANCLASS: usize = 2;
-const USER_ARENA: usize = 3;
-const SWEEPGEN: usize = 4; // to 8
+/// Where the fields are in the record of a span: neighbours as they are in the structure of recent releases, so that
+/// few copies bring them. Of `nelems`, a word until Go 1.21, only the lower half is kept.
+const NELEMS: usize = 4;
 const START: usize = 16;
-const ELEMSIZE: usize = 24;
+const NPAGES: usize = 24;
 const ALLOC_BITS: usize = 32;
 const GCMARK_BITS: usize = 40;
-const NEXT: usize = 48;
-const LARGE_TYPE: usize = 56;
-const NPAGES: usize = 64;
-const NELEMS: usize = 72;
-const ALLOC_COUNT: usize = 76;
-const ALLOC_COUNT_BEFORE_CACHE: usize = 78;
-pub(super) const RECORD_BYTES: usize = 80;
+const SWEEPGEN: usize = 48;
+const ALLOC_COUNT: usize = 56;
+const SPANCLASS: usize = 58;
+const STATE: usize = 59;
+const USER_ARENA: usize = 61;
+const ALLOC_COUNT_BEFORE_CACHE: usize = 62;
+const ELEMSIZE: usize = 64;
+const NEXT: usize = 72;
+const LARGE_TYPE: usize = 80;
+pub(super) const RECORD_BYTES: usize = 88;
 
 /// What a scan keeps of `count` spans, whose structures an array of pointers leads to. `None` for a layout with fields
 /// of sizes that they have in no release.
@@ -266,13 +266,18 @@ pub fn gather(l: &MspanLayout, pointers: Addr, count: u64) -> Option<Gather> {
         Some((l.alloc_count, ALLOC_COUNT, 2)),
         Some((l.alloc_count_before_cache, ALLOC_COUNT_BEFORE_CACHE, 2)),
     ];
+    // What a release does not have reads as 0.
+    let empty: Vec<usize> = match l.is_user_arena_chunk {
+        Some(_) => Vec::new(),
+        None => vec![USER_ARENA],
+    };
     let fits = |(field, at, most): (Field, usize, u64)| (field.size <= most).then_some((field.offset, at, field.size));
     let fields: Option<Vec<_>> = fields.into_iter().flatten().map(fits).collect();
     Some(Gather {
         what: "mspan",
         pointers,
         count,
-        shape: RecordShape::new(l.size, RECORD_BYTES, &fields?)?,
+        shape: RecordShape::new(l.size, RECORD_BYTES, &fields?, &empty)?,
     })
 }
 

@@ -47,14 +47,13 @@ pub struct Snapshot {
 impl Snapshot {
     /// Decodes everything that the summary planner captured.
     pub fn decode(memory: &dyn Memory, layout: &Layout, variant: &Variant, globals: &Globals) -> Snapshot {
-        let spans = Spans::decode(memory, layout, globals.mheap);
-        let gc = Gc::decode(memory, layout, variant, globals);
-        let sweepgen = View::new(memory, "mheap_", globals.mheap).u32(layout.mheap.sweepgen);
-        let spans = whole_enough(spans, |spans| Missed {
+        let spans = whole_enough(Spans::decode(memory, layout, globals.mheap), |spans| Missed {
             missing: spans.unreadable,
             there: spans.live + spans.dead,
             first: spans.first_error,
         });
+        let gc = Gc::decode(memory, layout, variant, globals);
+        let sweepgen = View::new(memory, "mheap_", globals.mheap).u32(layout.mheap.sweepgen);
         let processors = whole_enough(Processors::decode(memory, layout, globals), |ps| Missed {
             missing: ps.unreadable,
             there: ps.live.len() as u64,

@@ -76,7 +76,7 @@ impl Spans {
             }
         };
         let size = layout.mspan.size;
-        let mut parts = in_parts(pointers.len(), |part| Part::of(&records, pointers, size, part)).into_iter();
+        let mut parts = in_parts(pointers.len(), 1, |part| Part::of(&records, pointers, size, part)).into_iter();
         let mut whole = parts.next().unwrap_or_default();
         parts.for_each(|part| whole.join(part));
         Ok(Spans {
@@ -149,7 +149,7 @@ impl Spans {
 
     /// Does something with all spans, on two threads where there are many: with each part of the indices by itself.
     pub fn in_parts<T: Send>(&self, work: impl Fn(Indices<usize>) -> T + Sync) -> Vec<T> {
-        in_parts(self.count(), work)
+        in_parts(self.count(), 1, work)
     }
 
     /// Finds spans by the address of their structure.
@@ -197,8 +197,8 @@ impl Finder<'_> {
 struct Part {
     kinds: Vec<Kind>,
     rows: Vec<Row>,
-    /// First page and number of pages of each live span, sorted.
-    places: Vec<u64>,
+    /// First page and number of pages of each live span, sorted, of each part.
+    places: Vec<Vec<u64>>,
     live: u64,
     dead: u64,
     unreadable: u64,
@@ -213,7 +213,7 @@ impl Part {
     fn of(records: &Gathered, pointers: &[[u8; 8]], size: u64, part: Indices<usize>) -> Part {
         let mut found = Part {
             kinds: Vec::with_capacity(part.len()),
-            places: Vec::with_capacity(part.len()),
+            places: vec![Vec::with_capacity(part.len())],
             ..Part::default()
         };
         let pointers = pointers.get(part.clone()).unwrap_or_default();
@@ -235,7 +235,7 @@ impl Part {
                 }),
             }
         }
-        found.places.sort_unstable();
+        found.places.iter_mut().for_each(|places| places.sort_unstable());
         found
     }
 
@@ -259,7 +259,9 @@ impl Part {
         };
         self.live += 1;
         let pages = span.npages.min((1 << PAGES_BITS) - 1);
-        self.places.push((span.start / PAGE_BYTES) << PAGES_BITS | pages);
+        if let Some(places) = self.places.last_mut() {
+            places.push((span.start / PAGE_BYTES) << PAGES_BITS | pages);
+        }
         kind
     }
 
@@ -274,7 +276,7 @@ impl Part {
     fn join(&mut self, next: Part) {
         self.kinds.extend(next.kinds);
         self.rows.extend(next.rows);
-        self.places = merged(&self.places, &next.places);
+        self.places.extend(next.places);
         self.live += next.live;
         self.dead += next.dead;
         self.unreadable += next.unreadable;
@@ -283,27 +285,26 @@ impl Part {
     }
 }
 
-/// Two sorted lists as one.
-fn merged(one: &[u64], other: &[u64]) -> Vec<u64> {
-    let mut all = Vec::with_capacity(one.len() + other.len());
-    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
-    while let (Some(a), Some(b)) = (one.peek(), other.peek()) {
-        let next = if a <= b { one.next() } else { other.next() };
-        all.extend(next);
-    }
-    all.extend(one);
-    all.extend(other);
-    all
-}
-
-/// How many of the sorted places begin inside one before them.
-fn overlapping(places: &[u64]) -> u64 {
+/// How many places begin inside one that begins before them, in one or two sorted parts.
+fn overlapping(parts: &[Vec<u64>]) -> u64 {
     let (mut count, mut end) = (0, 0);
-    for place in places {
+    let mut look = |place: u64| {
         let (start, pages) = (place >> PAGES_BITS, place & ((1 << PAGES_BITS) - 1));
         count += u64::from(start < end);
         end = end.max(start + pages);
+    };
+    let part = |index: usize| parts.get(index).map(Vec::as_slice).unwrap_or_default();
+    let (mut one, mut other) = (part(0), part(1));
+    while let (Some((a, behind_a)), Some((b, behind_b))) = (one.split_first(), other.split_first()) {
+        if a <= b {
+            look(*a);
+            one = behind_a;
+        } else {
+            look(*b);
+            other = behind_b;
+        }
     }
+    one.iter().chain(other).for_each(|place| look(*place));
     count
 }
 
@@ -313,9 +314,10 @@ fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
     rows
 }
 
-/// Does something with the indices below `count`: in two parts on two threads where there are many.
-fn in_parts<T: Send>(count: usize, work: impl Fn(Indices<usize>) -> T + Sync) -> Vec<T> {
-    if count < WORTH_SHARING {
+/// Does something with the indices below `count`, each of which stands for `weight` spans: in two parts on two threads
+/// where there are many.
+pub(super) fn in_parts<T: Send>(count: usize, weight: usize, work: impl Fn(Indices<usize>) -> T + Sync) -> Vec<T> {
+    if count.saturating_mul(weight) < WORTH_SHARING {
         return vec![work(0..count)];
     }
     let half = count / 2;
@@ -351,15 +353,19 @@ mod tests {
     #[test]
     fn spans_that_begin_inside_others_are_counted() {
         let places = [place(1, 2), place(3, 10), place(4, 1), place(12, 2), place(14, 1)];
-        assert_eq!(overlapping(&places), 2);
-        assert_eq!(overlapping(&merged(&places[2..], &places[..2])), 2);
+        assert_eq!(overlapping(&[places.to_vec()]), 2);
+        for cut in 0..=places.len() {
+            let (one, other) = places.split_at(cut);
+            assert_eq!(overlapping(&[one.to_vec(), other.to_vec()]), 2);
+            assert_eq!(overlapping(&[other.to_vec(), one.to_vec()]), 2);
+        }
         assert_eq!(overlapping(&[]), 0);
     }
 
     #[test]
     fn parts_cover_everything_once() {
         for count in [0, 1, WORTH_SHARING - 1, WORTH_SHARING, 2 * WORTH_SHARING + 1] {
-            let parts = in_parts(count, |part| part);
+            let parts = in_parts(count, 1, |part| part);
             let all: Vec<usize> = parts.into_iter().flatten().collect();
             assert!(all.into_iter().eq(0..count), "{count}");
         }

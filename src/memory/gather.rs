@@ -20,15 +20,37 @@ pub struct Gather {
 }
 
 /// How a structure becomes a record: a status byte at 0, the structure's address (8 bytes) at 8, its fields elsewhere.
+/// Bytes between the fields are anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordShape {
     size: usize,
     len: usize,
-    /// Offsets in the structure and in the record, of fields of 8, 4, 2 and 1 bytes.
-    words: Vec<(usize, usize)>,
-    halves: Vec<(usize, usize)>,
-    quarters: Vec<(usize, usize)>,
-    bytes: Vec<(usize, usize)>,
+    pieces: Vec<Piece>,
+}
+
+/// Bytes that are copied in one go. Neighbours in the structure that are neighbours in the record are one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Piece {
+    from: usize,
+    to: usize,
+    bytes: usize,
+}
+
+impl Piece {
+    /// The sizes that are copied without a loop.
+    const SIZES: [usize; 7] = [1, 2, 4, 8, 16, 24, 32];
+
+    fn covers(&self, at: usize) -> bool {
+        (self.to..self.to + self.bytes).contains(&at)
+    }
+
+    /// Both as one, where they lie in the structure as they do in the record.
+    fn with(&self, next: &Piece) -> Option<Piece> {
+        let bytes = next.from.checked_sub(self.from)?.checked_add(next.bytes)?;
+        let alike = next.to.checked_sub(self.to) == next.from.checked_sub(self.from);
+        let bytes = bytes.max(self.bytes);
+        (alike && bytes <= 32).then_some(Piece { bytes, ..*self })
+    }
 }
 
 impl RecordShape {
@@ -39,29 +61,62 @@ impl RecordShape {
     pub(crate) const ADDRESS: usize = 8;
 
     /// Records of `len` bytes of structures of `size` bytes; each field is its offset in the structure, its offset in
-    /// the record, and its size in bytes. `None` where a field has no place, or a size that no integer has.
-    pub fn new(size: u64, len: usize, fields: &[(u64, usize, u64)]) -> Option<RecordShape> {
+    /// the record, and its size in bytes. `empty` are bytes of the record that stay 0. `None` where a field has no
+    /// place, or a size that no integer has.
+    pub fn new(size: u64, len: usize, fields: &[(u64, usize, u64)], empty: &[usize]) -> Option<RecordShape> {
+        if len < RecordShape::ADDRESS + 8 || !(1..=RecordShape::MOST_BYTES).contains(&size) {
+            return None;
+        }
         let mut shape = RecordShape {
             size: usize::try_from(size).ok()?,
             len,
-            ..RecordShape::default()
+            pieces: Vec::new(),
         };
+        let mut pieces = Vec::new();
         for &(from, to, bytes) in fields {
-            let end = to.checked_add(usize::try_from(bytes).ok()?)?;
-            let taken = to == RecordShape::STATUS || (to < RecordShape::ADDRESS + 8 && end > RecordShape::ADDRESS);
-            if from.checked_add(bytes)? > size || taken || end > len {
+            let piece = Piece {
+                from: usize::try_from(from).ok()?,
+                to,
+                bytes: usize::try_from(bytes).ok()?,
+            };
+            if !matches!(bytes, 1 | 2 | 4 | 8) || !shape.has_room_for(&piece) {
                 return None;
             }
-            let pair = (usize::try_from(from).ok()?, to);
-            match bytes {
-                8 => shape.words.push(pair),
-                4 => shape.halves.push(pair),
-                2 => shape.quarters.push(pair),
-                1 => shape.bytes.push(pair),
-                _ => return None,
-            }
+            pieces.push(piece);
         }
-        (len >= RecordShape::ADDRESS + 8 && (1..=RecordShape::MOST_BYTES).contains(&size)).then_some(shape)
+        pieces.sort_unstable_by_key(|piece| piece.from);
+        let fields = pieces.clone();
+        let mut rest = pieces.as_slice();
+        while let Some((first, _)) = rest.split_first() {
+            let longest = (1..=rest.len()).rev().find_map(|count| {
+                let (group, _) = rest.split_at_checked(count)?;
+                Some((count, shape.joined(group, &fields, empty)?))
+            });
+            let (count, piece) = longest.unwrap_or((1, *first));
+            shape.pieces.push(piece);
+            rest = rest.get(count..).unwrap_or_default();
+        }
+        Some(shape)
+    }
+
+    fn has_room_for(&self, piece: &Piece) -> bool {
+        let ends = |at: usize| at.checked_add(piece.bytes);
+        ends(piece.from).is_some_and(|end| end <= self.size)
+            && ends(piece.to).is_some_and(|end| end <= self.len)
+            && !piece.covers(RecordShape::STATUS)
+            && !(RecordShape::ADDRESS..RecordShape::ADDRESS + 8).any(|at| piece.covers(at))
+    }
+
+    /// All fields of a group as one piece that touches no other field.
+    fn joined(&self, group: &[Piece], fields: &[Piece], empty: &[usize]) -> Option<Piece> {
+        let (first, others) = group.split_first()?;
+        let whole = others.iter().try_fold(*first, |piece, next| piece.with(next))?;
+        let bytes = Piece::SIZES.into_iter().find(|size| *size >= whole.bytes)?;
+        let piece = Piece { bytes, ..whole };
+        let mut strangers = fields.iter().filter(|field| !group.contains(field));
+        let alone = strangers.all(|field| !(field.to..field.to + field.bytes).any(|at| piece.covers(at)));
+        let stays = empty.iter().any(|at| piece.covers(*at));
+        (alone && !stays && self.has_room_for(&piece)).then_some(piece)
     }
 
     /// Bytes of a structure.
@@ -74,14 +129,20 @@ impl RecordShape {
         self.len
     }
 
-    /// Makes the record of the structure at `addr`, as pass `pass` (1 or 2) found it. Places of the record that no
-    /// field goes to keep what they hold. The status comes last: a writer that is killed leaves no half record behind
-    /// that looks whole.
+    /// Makes the record of the structure at `addr`, as pass `pass` (1 or 2) found it. The status comes last: a writer
+    /// that is killed leaves no half record behind that looks whole.
     pub fn fill(&self, addr: u64, structure: &[u8], record: &mut [u8], pass: u8) {
-        copy::<8>(&self.words, structure, record);
-        copy::<4>(&self.halves, structure, record);
-        copy::<2>(&self.quarters, structure, record);
-        copy::<1>(&self.bytes, structure, record);
+        for &Piece { from, to, bytes } in &self.pieces {
+            match bytes {
+                1 => copy::<1>(from, to, structure, record),
+                2 => copy::<2>(from, to, structure, record),
+                4 => copy::<4>(from, to, structure, record),
+                8 => copy::<8>(from, to, structure, record),
+                16 => copy::<16>(from, to, structure, record),
+                24 => copy::<24>(from, to, structure, record),
+                _ => copy::<32>(from, to, structure, record),
+            }
+        }
         put(record, RecordShape::ADDRESS, addr.to_le_bytes());
         std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::Release);
         put(record, RecordShape::STATUS, [pass]);
@@ -97,13 +158,12 @@ impl RecordShape {
 /// Set in the status of a structure that could not be had; the reason is in the bits below.
 const MISSING: u8 = 0x80;
 
-fn copy<const N: usize>(fields: &[(usize, usize)], structure: &[u8], record: &mut [u8]) {
-    for &(from, to) in fields {
-        let from = structure.get(from..).and_then(|rest| rest.first_chunk::<N>());
-        let to = record.get_mut(to..).and_then(|rest| rest.first_chunk_mut::<N>());
-        if let (Some(from), Some(to)) = (from, to) {
-            *to = *from;
-        }
+#[inline]
+fn copy<const N: usize>(from: usize, to: usize, structure: &[u8], record: &mut [u8]) {
+    let from = structure.get(from..).and_then(|rest| rest.first_chunk::<N>());
+    let to = record.get_mut(to..).and_then(|rest| rest.first_chunk_mut::<N>());
+    if let (Some(from), Some(to)) = (from, to) {
+        *to = *from;
     }
 }
 
@@ -240,7 +300,7 @@ mod tests {
     use super::*;
 
     fn shape() -> RecordShape {
-        RecordShape::new(32, 32, &[(8, 16, 8), (4, 24, 4), (2, 28, 2), (1, 30, 1)]).unwrap()
+        RecordShape::new(32, 32, &[(8, 16, 8), (4, 24, 4), (2, 28, 2), (1, 30, 1)], &[]).unwrap()
     }
 
     #[test]
@@ -248,7 +308,7 @@ mod tests {
         let structure: Vec<u8> = (0..32).collect();
         let mut record = vec![0u8; 32];
         shape().fill(0x1234, &structure, &mut record, 2);
-        assert_eq!(record[..8], [2, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(record[0], 2);
         assert_eq!(Gathered::address(&record), Addr(0x1234));
         assert_eq!(record[16..31], [8, 9, 10, 11, 12, 13, 14, 15, 4, 5, 6, 7, 2, 3, 1]);
     }
@@ -265,8 +325,39 @@ mod tests {
             (0, 16, 3),
             (u64::MAX, 16, 8),
         ] {
-            assert_eq!(RecordShape::new(32, 32, &[field]), None, "{field:?}");
+            assert_eq!(RecordShape::new(32, 32, &[field], &[]), None, "{field:?}");
         }
+    }
+
+    #[test]
+    fn neighbours_are_copied_together_and_nothing_else_is_touched() {
+        let structure: Vec<u8> = (0..64).collect();
+        let shape = |fields: &[(u64, usize, u64)]| {
+            let shape = RecordShape::new(64, 64, fields, &[21]).unwrap();
+            let mut record = vec![0xee; 64];
+            shape.fill(0, &structure, &mut record, 1);
+            for &(from, to, bytes) in fields {
+                let bytes = bytes as usize;
+                assert_eq!(
+                    record[to..to + bytes],
+                    structure[from as usize..][..bytes],
+                    "{fields:?}"
+                );
+            }
+            shape.pieces.len()
+        };
+        assert_eq!(shape(&[(8, 24, 8), (16, 32, 4), (22, 38, 2)]), 1);
+        assert_eq!(shape(&[(16, 32, 8), (8, 24, 8), (24, 60, 4)]), 2);
+        // What lies between two neighbours belongs to a third.
+        assert_eq!(shape(&[(8, 24, 4), (16, 32, 8), (40, 28, 4)]), 3);
+        // What lies between them stays empty.
+        assert_eq!(shape(&[(2, 18, 2), (8, 24, 8)]), 2);
+        // Rounded up, it would reach beyond the end.
+        assert_eq!(shape(&[(55, 55, 8), (63, 63, 1)]), 2);
+        assert_eq!(
+            shape(&[(8, 24, 8), (16, 32, 8), (24, 40, 8), (32, 48, 8), (40, 56, 8)]),
+            2
+        );
     }
 
     #[test]

@@ -212,7 +212,7 @@ impl Planner for Gathers {
             what: "test",
             pointers: Addr(self.pointers),
             count: self.count,
-            shape: RecordShape::new(48, 32, &[(8, 16, 8), (40, 24, 8)])?,
+            shape: RecordShape::new(48, 32, &[(8, 16, 8), (40, 24, 8)], &[])?,
         })
     }
 }

@@ -38,13 +38,13 @@ fn each_set_and_each_mcache_is_a_place_of_its_own() {
             let sweep = if swept { Sweep::Done } else { Sweep::Needed };
             let target = three(release, |span| span.sweep(sweep).held([Held::Set { full, swept }])).build();
             assert_exact(&target);
-            assert_eq!(places(&target).of_span[2], Some(place));
+            assert_eq!(places(&target).of(2), Some(place));
         }
         let target = three(release, |span| span.sweep(Sweep::Cached).held([Held::Mcache(1)]))
             .ps([P::default(), P::default()])
             .build();
         assert_exact(&target);
-        assert_eq!(places(&target).of_span[2], Some(Place::Mcache(1)));
+        assert_eq!(places(&target).of(2), Some(Place::Mcache(1)));
     }
 }
 
@@ -57,7 +57,7 @@ fn the_sets_swap_roles_with_every_cycle() {
         };
         let target = three(Release::Go126, |span| span.sweep(Sweep::Needed)).gc(gc).build();
         assert_exact(&target);
-        assert_eq!(places(&target).of_span[2], Some(Place::PartialUnswept));
+        assert_eq!(places(&target).of(2), Some(Place::PartialUnswept));
     }
 }
 
@@ -76,7 +76,7 @@ fn a_swept_span_still_listed_as_unswept_counts_once() {
     let target = three(Release::Go126, |span| span.held(both)).build();
     assert_exact(&target);
     let places = places(&target);
-    assert_eq!((places.of_span[2], places.twice), (Some(Place::PartialSwept), 0));
+    assert_eq!((places.of(2), places.twice), (Some(Place::PartialSwept), 0));
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn a_span_found_twice_is_reported() {
 fn a_span_found_nowhere_is_reported() {
     let target = three(Release::Go126, |span| span.held([])).build();
     let places = places(&target);
-    assert_eq!((places.nowhere, places.of_span[2]), (1, None));
+    assert_eq!((places.nowhere, places.of(2)), (1, None));
     assert!(failed(&target).iter().any(|check| check.name.contains("exactly once")));
 }
 

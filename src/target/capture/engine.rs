@@ -19,7 +19,7 @@ const MAX_WAVES: usize = 320;
 /// Pages one pass may look at: 256 GiB of address space with 4 KiB pages.
 const MAX_PAGES: usize = 64 << 20;
 /// Unknown pages no further apart than this are looked up in one call.
-const SCAN_GAP: u64 = 64 << 10;
+const SCAN_GAP: u64 = 1 << 20;
 /// After so many unreadable pages in a row the rest of a run is given up.
 const MAX_FAULTS: usize = 64;
 
@@ -98,6 +98,8 @@ pub(crate) struct Engine<'a> {
     gathering: Option<GatherPlan>,
     /// Read to gather it.
     gathered_bytes: u64,
+    /// What makes the memory for records.
+    populating: Option<std::thread::JoinHandle<()>>,
     end: End,
 }
 
@@ -121,6 +123,7 @@ impl<'a> Engine<'a> {
             filled: 0,
             gathering: None,
             gathered_bytes: 0,
+            populating: None,
             end: End::Running,
         }
     }
@@ -209,6 +212,7 @@ impl<'a> Engine<'a> {
         }
         for wave in 0..MAX_WAVES {
             let requests = planner.wave(wave, self.store);
+            self.prepare_records(planner);
             if requests.is_empty() {
                 if let Some(gather) = planner.gather(self.store) {
                     self.gather(&gather)?;
@@ -585,6 +589,28 @@ impl<'a> Engine<'a> {
             .store(self.bytes.saturating_add(self.gathered_bytes), Ordering::Relaxed);
     }
 
+    /// Has the memory for records made while the rehearsal goes on: of a large heap it takes as long as all the rest.
+    fn prepare_records(&mut self, planner: &mut dyn Planner) {
+        if !self.rehearsing || self.store.record_area().is_some() {
+            return;
+        }
+        let Some(gather) = planner.gather(self.store) else {
+            return;
+        };
+        let len = gather.shape.record_bytes();
+        let count = usize::try_from(gather.count.min(self.bytes_left() / len as u64)).unwrap_or(0);
+        let Some(area) = self.store.room_for_records(count, len) else {
+            return;
+        };
+        let shift = self.store.page_shift();
+        let (page, pages) = (area.start >> shift, (count.min(area.room) * len).div_ceil(1 << shift));
+        // SAFETY: only the child rehearses, and it ends without destructors.
+        #[allow(unsafe_code)]
+        let populate = unsafe { self.store.region().populate_later(page, pages) };
+        let thread = std::thread::Builder::new().stack_size(HELPER_STACK).spawn(populate);
+        self.populating = thread.ok();
+    }
+
     /// Gathers what another pass did not, or, rehearsing, finds out how to.
     fn gather(&mut self, gather: &Gather) -> Result<(), ReadError> {
         let len = gather.shape.record_bytes();
@@ -611,22 +637,11 @@ impl<'a> Engine<'a> {
         self.filled = self.filled.saturating_add((count * len) as u64);
         self.store.set_records(count);
         if self.rehearsing {
-            let page = area.start >> self.store.page_shift();
-            let pages = (count * len).div_ceil(1 << self.store.page_shift());
-            let region = self.store.region();
-            let (reader, limits, readable) = (&mut *self.reader, self.limits, &self.readable);
-            let plan = std::thread::scope(|scope| {
-                let start = |part: Run| {
-                    let body = move || region.populate(part.page, part.pages);
-                    // Where no thread can be had, the memory comes as it is written.
-                    std::thread::Builder::new()
-                        .stack_size(HELPER_STACK)
-                        .spawn_scoped(scope, body)
-                        .is_ok()
-                };
-                halves(Run { start: 0, page, pages }).into_iter().all(start);
-                plan(reader, limits, readable, gather, &new, settled)
-            })?;
+            let plan = plan(&mut *self.reader, self.limits, &self.readable, gather, &new, settled)?;
+            if let Some(thread) = self.populating.take() {
+                // It does not panic; a thread that could not be had leaves the memory to come as it is written.
+                let _ = thread.join();
+            }
             self.note_absent(&plan);
             self.gathering = Some(plan);
             return Ok(());
@@ -701,19 +716,6 @@ fn plan(
         Ok(Some(found))
     };
     GatherPlan::new(gather, pointers, first, readable, &mut look_up)
-}
-
-/// A run as two.
-fn halves(run: Run) -> [Run; 2] {
-    let first = run.pages / 2;
-    [
-        Run { pages: first, ..run },
-        Run {
-            page: run.page + first,
-            pages: run.pages - first,
-            ..run
-        },
-    ]
 }
 
 /// Stretches that were asked for and are no readable memory, as far as they are remembered.

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -17,6 +18,9 @@ use crate::target::sys::io_error;
 
 /// How many windows of the target's address space a capture can hold.
 pub(crate) const MAX_WINDOWS: usize = 16 * 1024;
+
+/// Pages given their memory in one call.
+const POPULATED_AT_ONCE: usize = 256;
 
 /// Longest message a failing child can leave.
 const MESSAGE_BYTES: usize = 512;
@@ -261,8 +265,15 @@ impl Region {
         if page.checked_add(pages).is_none_or(|end| end > self.pages) {
             return;
         }
+        // Piece by piece: whoever needs more address space waits for the call that is under way.
+        for first in (page..page + pages).step_by(POPULATED_AT_ONCE) {
+            self.populate_piece(first, POPULATED_AT_ONCE.min(page + pages - first));
+        }
+    }
+
+    fn populate_piece(&self, page: usize, pages: usize) {
         let (at, len) = (self.pages_at + page * self.page_bytes, pages * self.page_bytes);
-        // SAFETY: the range lies inside the mapping; its content does not change.
+        // SAFETY: the caller has seen to it that the range lies inside the mapping; its content does not change.
         let done = unsafe { libc::madvise(self.base.byte_add(at).as_ptr().cast(), len, libc::MADV_POPULATE_WRITE) };
         if done != 0 {
             // Before Linux 5.14: by touching them.
@@ -277,6 +288,17 @@ impl Region {
                 byte.fetch_or(0, Ordering::Relaxed);
             }
         }
+    }
+
+    /// The same, to be done by another thread.
+    ///
+    /// # Safety
+    ///
+    /// The region must not be dropped before it is done, or must never be (the child that captures ends without
+    /// destructors).
+    pub(crate) unsafe fn populate_later(&self, page: usize, pages: usize) -> impl FnOnce() + Send + 'static {
+        let twin = ManuallyDrop::new(Region { ..*self });
+        move || twin.populate(page, pages)
     }
 
     /// The pages, to be filled.

@@ -136,7 +136,7 @@ impl Planner for Wish {
             what: "test",
             pointers: Addr(POINTERS),
             count: self.0,
-            shape: RecordShape::new(SIZE, 24, &[(16, 16, 8)])?,
+            shape: RecordShape::new(SIZE, 24, &[(16, 16, 8)], &[])?,
         })
     }
 }
