@@ -41,6 +41,8 @@ enum Job {
 /// What became of a call.
 #[derive(Default)]
 struct Outcome {
+    /// Whether somebody has it: whoever sets this is the only one.
+    taken: AtomicBool,
     finished: AtomicBool,
     bytes: AtomicUsize,
 }
@@ -53,8 +55,6 @@ struct Work {
     copies: usize,
     shape: RecordShape,
     outcomes: Vec<Outcome>,
-    /// The first call that nobody has taken.
-    next: AtomicUsize,
     deadline_ns: AtomicU64,
     begun: AtomicBool,
     pass: u8,
@@ -95,7 +95,6 @@ impl Again {
             calls: jobs,
             copies: calls.len(),
             shape,
-            next: AtomicUsize::new(0),
             deadline_ns: AtomicU64::new(0),
             begun: AtomicBool::new(false),
             pass,
@@ -125,10 +124,13 @@ impl Again {
         if let Some(helper) = &self.helper {
             helper.unpark();
         }
-        let result = work.run(&mut self.buffer);
+        let result = work.run(0..work.calls.len(), &mut self.buffer);
         // What nobody has taken by now stays undone; what the helper is at, it finishes.
-        let taken = work.next.swap(work.calls.len(), Ordering::AcqRel);
-        for outcome in work.outcomes.iter().take(taken) {
+        for outcome in work
+            .outcomes
+            .iter()
+            .filter(|outcome| outcome.taken.swap(true, Ordering::AcqRel))
+        {
             let mut looked = 0;
             while !outcome.finished.load(Ordering::Acquire) {
                 looked += 1;
@@ -180,7 +182,9 @@ fn helper(work: &Arc<Work>) -> Option<Thread> {
                 std::thread::park();
             }
             // The first thread meets the same errors.
-            let _ = work.run(&mut buffer);
+            // What is gathered it takes from the end: pages that are neighbours share a lock of the target's.
+            let order = (0..work.copies).chain((work.copies..work.calls.len()).rev());
+            let _ = work.run(order, &mut buffer);
         }
     };
     let spawned = std::thread::Builder::new().stack_size(256 << 10).spawn(body);
@@ -196,12 +200,21 @@ impl Work {
         }
     }
 
-    fn run(&self, buffer: &mut [u8]) -> Result<(), ReadError> {
-        while monotonic_ns() < self.deadline_ns.load(Ordering::Relaxed) {
-            let index = self.next.fetch_add(1, Ordering::AcqRel);
+    /// Makes calls that nobody has taken, in this order.
+    fn run(&self, order: impl Iterator<Item = usize>, buffer: &mut [u8]) -> Result<(), ReadError> {
+        for index in order {
             let (Some(call), Some(outcome)) = (self.calls.get(index), self.outcomes.get(index)) else {
                 break;
             };
+            if outcome.taken.load(Ordering::Relaxed) {
+                continue;
+            }
+            if monotonic_ns() >= self.deadline_ns.load(Ordering::Relaxed) {
+                break;
+            }
+            if outcome.taken.swap(true, Ordering::AcqRel) {
+                continue;
+            }
             let result = self.call(call, buffer);
             if let Ok(bytes) = result {
                 outcome.bytes.store(bytes, Ordering::Relaxed);
