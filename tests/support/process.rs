@@ -86,15 +86,23 @@ impl Running {
 
     /// Sends a command and returns the answer.
     pub fn send(&mut self, command: &str) -> Value {
+        match self.try_send(command) {
+            Ok(answer) => answer,
+            Err(why) => self.fail(&why),
+        }
+    }
+
+    /// Like [`Running::send`], with an error where the program does not answer or does not know the command.
+    pub fn try_send(&mut self, command: &str) -> Result<Value, String> {
         let line = format!("{command}\n");
         let sent = self.stdin.as_mut().map(|stdin| stdin.write_all(line.as_bytes()));
         if !matches!(sent, Some(Ok(()))) {
-            self.fail(&format!("does not take {command:?}"));
+            return Err(format!("does not take {command:?}"));
         }
-        let answer = self.line(command);
+        let answer = self.try_line(command)?;
         match serde_json::from_str::<Value>(&answer) {
-            Ok(value) if value.get("error").is_none() => value,
-            _ => self.fail(&format!("answered {command:?} with {answer}")),
+            Ok(value) if value.get("error").is_none() => Ok(value),
+            _ => Err(format!("answered {command:?} with {answer}")),
         }
     }
 
@@ -140,11 +148,17 @@ impl Running {
     }
 
     fn line(&mut self, what: &str) -> String {
-        match self.lines.recv_timeout(DEADLINE) {
+        match self.try_line(what) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => self.fail(&format!("did not {what} within {DEADLINE:?}")),
-            Err(RecvTimeoutError::Disconnected) => self.fail(&format!("ended instead of: {what}")),
+            Err(why) => self.fail(&why),
         }
+    }
+
+    fn try_line(&mut self, what: &str) -> Result<String, String> {
+        self.lines.recv_timeout(DEADLINE).map_err(|error| match error {
+            RecvTimeoutError::Timeout => format!("did not {what} within {DEADLINE:?}"),
+            RecvTimeoutError::Disconnected => format!("ended instead of: {what}"),
+        })
     }
 
     fn fail(&mut self, why: &str) -> ! {
