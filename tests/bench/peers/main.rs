@@ -2,9 +2,9 @@
 //! installed (`grf`, `dlv`, `gcore` and `viewcore` in PATH) and the target's own pprof endpoint in turn, and prints side by
 //! side how long each took, how long the target's own heartbeat was held up, and how much memory it took.
 //!
-//! `-- --markdown` prints the table as Markdown, `--runs N` sets the runs of the fast tools (the slow ones have a seventh
-//! of them), `--limit SECONDS` what a run may take, `--only NAME` and `--tool NAME` choose, `--go VERSION` names the
-//! release that targets are built with. A core file is as large as the address space that is in use: some GB in TMPDIR.
+//! `-- --markdown` adds all targets side by side as Markdown, `--runs N` sets the runs of the fast tools (the slow ones
+//! have a seventh of them), `--limit SECONDS` what a run may take, `--only NAME` and `--tool NAME` choose, `--go VERSION`
+//! names the release that targets are built with. A core file is as large as the address space in use: some GB in TMPDIR.
 
 #![allow(
     clippy::unwrap_used,
@@ -62,9 +62,7 @@ fn main() {
         .partition(|tool| tool.is_there());
     println!("{}", conditions(&options));
     println!("{}\n", installed());
-    if options.markdown {
-        println!("{}", table::markdown_head());
-    }
+    let mut tables = Vec::new();
     for (name, arguments, build) in TARGETS {
         if chosen(name, &options.only) {
             let program = fixture("watched", options.go, build);
@@ -77,14 +75,14 @@ fn main() {
             for tool in &missing {
                 table.missing(tool);
             }
-            if options.markdown {
-                print!("{}", table.markdown());
-            } else {
-                println!("{}", table.text());
-            }
+            println!("{}", table.text());
+            tables.push(table);
         }
     }
-    println!("\n{}", conditions(&options));
+    if options.markdown {
+        println!("{}", table::markdown(&tables));
+    }
+    println!("{}", conditions(&options));
 }
 
 /// All runs of every tool on one target, the tools taking turns.

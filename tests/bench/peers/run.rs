@@ -17,7 +17,8 @@ const IDLE: Duration = Duration::from_millis(100);
 
 /// What was measured.
 pub struct Run {
-    pub wall: Duration,
+    /// From start to end, unless it could not be started.
+    pub wall: Option<Duration>,
     /// The longest gap in the target's heartbeat, where the tool works on the process.
     pub gap: Option<Duration>,
     /// Bytes: of the tool's largest process, or what the target itself grew by.
@@ -54,13 +55,14 @@ impl<'a> Bench<'a> {
         let mut run = match tool.how {
             How::Idle => {
                 thread::sleep(IDLE);
-                Run::of(IDLE, None, Ok(String::new()))
+                Run::of(Some(IDLE), None, Ok(String::new()))
             }
             How::Program(program) => self.program(program),
             How::Endpoint(profile) => self.endpoint(profile),
         };
         let gap = self.watched.gap();
-        if let Some(harm) = self.watched.harm().or_else(|| gap.as_ref().err().cloned()) {
+        let silent = || gap.as_ref().err().map(|why| format!("the target {why}"));
+        if let Some(harm) = self.watched.harm().or_else(silent) {
             run.result = Err(match run.result {
                 Ok(_) => harm,
                 Err(why) => format!("{why}; {harm}"),
@@ -85,7 +87,7 @@ impl<'a> Bench<'a> {
         let path = program.path().expect("only tools that are there are run");
         let (pid, core) = (self.watched.pid().to_string(), self.core().display().to_string());
         if program.needs_core && !self.core().is_file() {
-            return Run::of(Duration::ZERO, None, Err("there is no core file".to_owned()));
+            return Run::of(None, None, Err("there is no core file".to_owned()));
         }
         let place = |word: &&'static str| match *word {
             "PID" => pid.as_str(),
@@ -98,7 +100,7 @@ impl<'a> Bench<'a> {
         // It may have said why, and yet have ended well.
         let complained = |why| format!("{why}: {}", ended.complaint());
         let result = ended.well().and_then(|()| yields().map_err(complained));
-        Run::of(ended.wall, Some(ended.peak_bytes), result)
+        Run::of(Some(ended.wall), Some(ended.peak_bytes), result)
     }
 
     fn endpoint(&self, profile: &str) -> Run {
@@ -117,12 +119,12 @@ impl<'a> Bench<'a> {
         let wall = begun.elapsed();
         let grown = self.watched.peak().saturating_sub(before);
         let result = got.map(|length| format!("profile of {}", gomemscan::units::bytes(length)));
-        Run::of(wall, Some(grown), result)
+        Run::of(Some(wall), Some(grown), result)
     }
 }
 
 impl Run {
-    fn of(wall: Duration, memory: Option<u64>, result: Result<String, String>) -> Run {
+    fn of(wall: Option<Duration>, memory: Option<u64>, result: Result<String, String>) -> Run {
         Run {
             wall,
             gap: None,

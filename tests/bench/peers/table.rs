@@ -1,4 +1,4 @@
-//! The table, as text in columns or as Markdown, printed target by target.
+//! What the runs came to: a table per target, as text in columns, or all targets side by side in one of Markdown.
 
 use std::time::Duration;
 
@@ -8,10 +8,7 @@ use crate::figures::percentile;
 use crate::run::Run;
 use crate::tools::{How, Tool};
 
-type Row = [String; 8];
-
-const HEAD: [&str; 8] = [
-    "target",
+const HEAD: [&str; 7] = [
     "tool",
     "what it did",
     "runs",
@@ -21,11 +18,18 @@ const HEAD: [&str; 8] = [
     "result",
 ];
 /// Figures end below each other, words begin.
-const FIGURES: std::ops::Range<usize> = 3..7;
+const FIGURES: std::ops::Range<usize> = 2..6;
 /// Longer messages of failed tools are cut.
 const MESSAGE: usize = 140;
 
-/// The rows of one target.
+/// What a tool came to on one target.
+struct Row {
+    cells: [String; 7],
+    /// No run of it ended well.
+    failed: bool,
+}
+
+/// The tools on one target.
 pub struct Table {
     target: &'static str,
     rows: Vec<Row>,
@@ -41,36 +45,38 @@ impl Table {
 
     /// Medians of the runs, and the longest pause.
     pub fn row(&mut self, tool: &Tool, runs: &[Run]) {
-        let walls: Vec<f64> = runs.iter().map(|run| run.wall.as_secs_f64()).collect();
+        let walls: Vec<f64> = runs.iter().filter_map(|run| Some(run.wall?.as_secs_f64())).collect();
         let gaps: Vec<f64> = runs.iter().filter_map(|run| Some(run.gap?.as_secs_f64())).collect();
         let memory: Vec<f64> = runs.iter().filter_map(|run| Some(run.memory? as f64)).collect();
         let pause = median(&gaps).zip(gaps.iter().copied().max_by(f64::total_cmp));
         let pause = pause.map(|(median, longest)| format!("{} ({})", time(median), time(longest)));
         let memory = median(&memory).map(|bytes| match tool.how {
-            How::Endpoint(_) => format!("+{} in the target", units::bytes(bytes as u64)),
-            _ => units::bytes(bytes as u64),
+            How::Endpoint(_) => format!("target +{}", units::bytes(bytes as u64)),
+            How::Idle | How::Program(_) => units::bytes(bytes as u64),
         });
         let figures = [Some(runs.len().to_string()), median(&walls).map(time), pause, memory];
-        self.add(tool, figures, result(runs));
+        let failed = runs.iter().all(|run| run.result.is_err());
+        self.add(tool, figures, result(runs), failed);
     }
 
     pub fn missing(&mut self, tool: &Tool) {
-        self.add(tool, [const { None }; 4], "not installed".to_owned());
+        self.add(tool, [const { None }; 4], "not installed".to_owned(), true);
     }
 
-    fn add(&mut self, tool: &Tool, figures: [Option<String>; 4], result: String) {
+    fn add(&mut self, tool: &Tool, figures: [Option<String>; 4], result: String, failed: bool) {
         let [runs, wall, pause, memory] = figures.map(|figure| figure.unwrap_or_else(|| "–".to_owned()));
-        let [target, name, does] = [self.target, tool.name, tool.does].map(str::to_owned);
-        self.rows.push([target, name, does, runs, wall, pause, memory, result]);
+        let [name, does] = [tool.name, tool.does].map(str::to_owned);
+        let cells = [name, does, runs, wall, pause, memory, result];
+        self.rows.push(Row { cells, failed });
     }
 
-    /// In columns, each as wide as it must be.
+    /// In columns, each as wide as it must be, below the name of the target.
     pub fn text(&self) -> String {
         let head = HEAD.map(str::to_owned);
-        let lines = || std::iter::once(&head).chain(&self.rows);
+        let lines = || std::iter::once(&head).chain(self.rows.iter().map(|row| &row.cells));
         let width = |column: usize| lines().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let widths: [usize; 8] = std::array::from_fn(width);
-        let mut text = String::new();
+        let widths: [usize; 7] = std::array::from_fn(width);
+        let mut text = format!("{}\n", self.target);
         for row in lines() {
             let padded = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
                 if FIGURES.contains(&column) {
@@ -79,29 +85,46 @@ impl Table {
                     format!("{cell:<width$}")
                 }
             });
+            text += "  ";
             text += padded.collect::<Vec<_>>().join("  ").trim_end();
             text.push('\n');
         }
         text
     }
+}
 
-    /// As lines of a Markdown table, without its head.
-    pub fn markdown(&self) -> String {
-        self.rows.iter().map(markdown_row).collect()
+/// All targets side by side, and below the table what did not end well.
+pub fn markdown(tables: &[Table]) -> String {
+    let Some(first) = tables.first() else {
+        return String::new();
+    };
+    let targets: Vec<&str> = tables.iter().map(|table| table.target).collect();
+    let mut text = format!("| tool | what it does | {} |\n", targets.join(" | "));
+    text += &format!("|---|---|{}\n", "---|".repeat(tables.len()));
+    for (at, row) in first.rows.iter().enumerate() {
+        let cells = tables.iter().map(|table| table.rows[at].beside());
+        let [name, does, ..] = &row.cells;
+        text += &format!("| {name} | {does} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
     }
+    text.push('\n');
+    for table in tables {
+        for row in table.rows.iter().filter(|row| row.cells[6].contains("failed:")) {
+            text += &format!("- {}, {}: {}\n", table.target, row.cells[0], row.cells[6]);
+        }
+    }
+    text
 }
 
-/// The head of a Markdown table.
-pub fn markdown_head() -> String {
-    let rules: String = (0..HEAD.len())
-        .map(|column| if FIGURES.contains(&column) { "--:|" } else { "---|" })
-        .collect();
-    format!("{}|{rules}", markdown_row(&HEAD.map(str::to_owned)))
-}
-
-fn markdown_row(row: &Row) -> String {
-    let escaped = row.each_ref().map(|cell| cell.replace('|', "\\|"));
-    format!("| {} |\n", escaped.join(" | "))
+impl Row {
+    /// Wall, pause and memory in one cell.
+    fn beside(&self) -> String {
+        let [_, _, runs, wall, pause, memory, _] = &self.cells;
+        match self.failed {
+            true if runs == "–" => "not installed".to_owned(),
+            true => format!("fails / {pause} / {memory}"),
+            false => format!("{wall} / {pause} / {memory}"),
+        }
+    }
 }
 
 /// What the last good run gave, and how many were not good, with the reason of the last of those.
