@@ -43,16 +43,17 @@ impl Table {
         }
     }
 
-    /// Medians of the runs, and the longest pause.
+    /// Medians of the runs, the longest pause and the most memory.
     pub fn row(&mut self, tool: &Tool, runs: &[Run]) {
         let walls: Vec<f64> = runs.iter().filter_map(|run| Some(run.wall?.as_secs_f64())).collect();
         let gaps: Vec<f64> = runs.iter().filter_map(|run| Some(run.gap?.as_secs_f64())).collect();
-        let memory: Vec<f64> = runs.iter().filter_map(|run| Some(run.memory? as f64)).collect();
         let pause = median(&gaps).zip(gaps.iter().copied().max_by(f64::total_cmp));
         let pause = pause.map(|(median, longest)| format!("{} ({})", time(median), time(longest)));
-        let memory = median(&memory).map(|bytes| match tool.how {
-            How::Endpoint(_) => format!("target +{}", units::bytes(bytes as u64)),
-            How::Idle | How::Program(_) => units::bytes(bytes as u64),
+        // The largest: what a target grew by once, the next run finds grown.
+        let memory = runs.iter().filter_map(|run| run.memory).max();
+        let memory = memory.map(units::bytes).map(|bytes| match tool.how {
+            How::Endpoint(_) => format!("target +{bytes}"),
+            How::Idle | How::Program(_) => bytes,
         });
         let figures = [Some(runs.len().to_string()), median(&walls).map(time), pause, memory];
         let failed = runs.iter().all(|run| run.result.is_err());
