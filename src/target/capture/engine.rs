@@ -25,6 +25,8 @@ const MAX_FAULTS: usize = 64;
 
 /// With fewer pages to populate than this a second thread is not worth starting.
 const WORTH_SHARING_PAGES: usize = 1024;
+/// Structures looked for once more in the stop: of each P's store of unused ones some were never written.
+const MOST_LOOKED_AT_AGAIN: usize = 64 << 10;
 /// The stack of a thread that only touches memory.
 const HELPER_STACK: usize = 256 << 10;
 /// Room made beforehand for the list of what a pass copies.
@@ -636,18 +638,37 @@ impl<'a> Engine<'a> {
             .collect();
         self.filled = self.filled.saturating_add((count * len) as u64);
         self.store.set_records(count);
+        // What the other pass did not find there may be there by now; of very much, its word is taken.
+        let mut again = known.as_ref().map(GatherPlan::unsettled).unwrap_or_default();
+        let believed = known.as_ref().filter(|_| again.len() > MOST_LOOKED_AT_AGAIN);
+        if believed.is_some() {
+            again.clear();
+        }
+        let again = again.into_iter().filter(|(record, _)| *record < count);
+        let wanted = again.chain((settled..).zip(new.iter().copied()));
+        let (reader, deadline_ns) = (&mut *self.reader, self.limits.deadline_ns);
+        let mut look_up = |start, end| {
+            if monotonic_ns() >= deadline_ns {
+                return Ok(None);
+            }
+            let mut found = Vec::new();
+            reader.presence(start, end, &mut found)?;
+            Ok(Some(found))
+        };
+        let mut plan = GatherPlan::new(gather, wanted, &self.readable, &mut look_up)?;
         if self.rehearsing {
-            let plan = plan(&mut *self.reader, self.limits, &self.readable, gather, &new, settled)?;
+            plan.count = count;
             if let Some(thread) = self.populating.take() {
                 // It does not panic; a thread that could not be had leaves the memory to come as it is written.
                 let _ = thread.join();
             }
-            self.note_absent(&plan);
             self.gathering = Some(plan);
             return Ok(());
         }
-        let plan = plan(&mut *self.reader, self.limits, &self.readable, gather, &new, settled)?;
-        self.note_absent(&plan);
+        for plan in believed.into_iter().chain([&plan]) {
+            self.note_absent(plan);
+            self.patch(plan)?;
+        }
         let mut buffer = gather::scratch(gather.shape.size());
         for call in known.iter().flat_map(|plan| &plan.calls).chain(&plan.calls) {
             self.gather_call(call, &gather.shape, &mut buffer)?;
@@ -656,6 +677,16 @@ impl<'a> Engine<'a> {
         header
             .records_done
             .store(count as u64 == gather.count, Ordering::Release);
+        Ok(())
+    }
+
+    fn patch(&mut self, plan: &GatherPlan) -> Result<(), ReadError> {
+        let (reader, store) = (&mut *self.reader, &mut *self.store);
+        let pass = store.pass();
+        let mut place = |record: usize, fill: &mut dyn FnMut(&mut [u8])| fill(store.records_mut(record..record + 1));
+        let bytes = plan.patch(&mut |from, into| reader.read(from, into), &mut place, pass)?;
+        self.gathered_bytes = self.gathered_bytes.saturating_add(bytes);
+        self.count_bytes();
         Ok(())
     }
 
@@ -696,26 +727,6 @@ impl<'a> Engine<'a> {
         self.count_bytes();
         Ok(())
     }
-}
-
-/// How to gather what these pointers lead to.
-fn plan(
-    reader: &mut dyn RangeReader,
-    limits: Limits,
-    readable: &[Readable],
-    gather: &Gather,
-    pointers: &[u64],
-    first: usize,
-) -> Result<GatherPlan, ReadError> {
-    let mut look_up = |start, end| {
-        if monotonic_ns() >= limits.deadline_ns {
-            return Ok(None);
-        }
-        let mut found = Vec::new();
-        reader.presence(start, end, &mut found)?;
-        Ok(Some(found))
-    };
-    GatherPlan::new(gather, pointers, first, readable, &mut look_up)
 }
 
 /// Stretches that were asked for and are no readable memory, as far as they are remembered.

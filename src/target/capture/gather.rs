@@ -37,6 +37,15 @@ pub(crate) struct GatherCall {
     bytes: u64,
 }
 
+/// A structure that lies partly or wholly on pages that nobody has written: zeros.
+#[derive(Debug)]
+struct Patched {
+    record: usize,
+    addr: u64,
+    /// The parts of it that are there.
+    parts: Vec<Range>,
+}
+
 /// What is to be gathered, and how.
 #[derive(Debug, Default)]
 pub(crate) struct GatherPlan {
@@ -46,6 +55,7 @@ pub(crate) struct GatherPlan {
     pub count: usize,
     /// The calls, in the order of the records.
     pub calls: Vec<GatherCall>,
+    patched: Vec<Patched>,
     /// Structures that are not there: record, address, reason.
     pub absent: Vec<(usize, u64, Missing)>,
 }
@@ -57,42 +67,84 @@ pub(crate) fn scratch(size: usize) -> Vec<u8> {
 }
 
 impl GatherPlan {
-    /// A plan for `pointers`, the first of which is record `first`. `look_up` says which pages of a stretch are there,
-    /// or nothing when the time is over.
+    /// A plan for some structures: number of the record, and address. `look_up` says which pages of a stretch are
+    /// there, or nothing when the time is over.
     pub(crate) fn new(
         gather: &Gather,
-        pointers: &[u64],
-        first: usize,
+        wanted: impl Iterator<Item = (usize, u64)> + Clone,
         readable: &[Readable],
         look_up: &mut dyn FnMut(u64, u64) -> Result<Option<Vec<PageRun>>, ReadError>,
     ) -> Result<GatherPlan, ReadError> {
         let size = gather.shape.size() as u64;
-        let there = Presence::of(pointers, size, readable, look_up)?;
+        let there = Presence::of(wanted.clone().map(|(_, addr)| addr), size, readable, look_up)?;
         let mut plan = GatherPlan {
             shape: gather.shape.clone(),
-            count: pointers.len(),
-            calls: Vec::new(),
-            absent: Vec::new(),
+            ..GatherPlan::default()
         };
-        let mut call = GatherCall {
-            first,
-            ..GatherCall::default()
-        };
+        let mut call = GatherCall::default();
         let mut hint = 0;
-        for (index, &addr) in pointers.iter().enumerate() {
-            if let Err(why) = there.whole(addr, size, &mut hint) {
-                plan.absent.push((first + index, addr, why));
-                // Records of one call are neighbours.
-                plan.push(&mut call, first + index + 1);
+        for (record, addr) in wanted {
+            plan.count += 1;
+            // Records of one call are neighbours.
+            if record != call.first + call.addrs.len() {
+                plan.push(&mut call, record);
+            }
+            if there.is_whole(addr, size, &mut hint) {
+                if !call.add(addr, size) {
+                    plan.push(&mut call, record);
+                    call.add(addr, size);
+                }
                 continue;
             }
-            if !call.add(addr, size) {
-                plan.push(&mut call, first + index);
-                call.add(addr, size);
+            match there.parts(addr, size) {
+                Ok(parts) => plan.patched.push(Patched { record, addr, parts }),
+                Err(why) => plan.absent.push((record, addr, why)),
             }
         }
         plan.push(&mut call, 0);
         Ok(plan)
+    }
+
+    /// Structures that a look at another time may find otherwise.
+    pub(crate) fn unsettled(&self) -> Vec<(usize, u64)> {
+        let absent = self.absent.iter().map(|&(record, addr, _)| (record, addr));
+        let mut all: Vec<(usize, u64)> = absent
+            .chain(self.patched.iter().map(|patched| (patched.record, patched.addr)))
+            .collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Makes the records of structures that are partly zeros. Returns how many bytes were read.
+    pub(crate) fn patch(
+        &self,
+        read: &mut Read<'_>,
+        place: &mut dyn FnMut(usize, &mut dyn FnMut(&mut [u8])),
+        pass: u8,
+    ) -> Result<u64, ReadError> {
+        let mut structure = vec![0; self.shape.size()];
+        let mut bytes = 0;
+        for Patched { record, addr, parts } in &self.patched {
+            structure.fill(0);
+            let mut whole = true;
+            for part in parts {
+                let at = (part.start.0 - addr) as usize;
+                let Some(into) = structure.get_mut(at..at + part.len as usize) else {
+                    continue;
+                };
+                whole &= match read(&[*part], &mut [IoSliceMut::new(into)]) {
+                    Ok(got) => got as u64 == part.len,
+                    Err(ReadError::Fault) => false,
+                    Err(error) => return Err(error),
+                };
+                bytes += part.len;
+            }
+            place(*record, &mut |into| match whole {
+                true => self.shape.fill(*addr, &structure, into, pass),
+                false => RecordShape::miss(*addr, Missing::Unreadable, into),
+            });
+        }
+        Ok(bytes)
     }
 
     fn push(&mut self, call: &mut GatherCall, next: usize) {
@@ -214,24 +266,24 @@ impl GatherCall {
 }
 
 /// Which pages that structures lie on are there.
-struct Presence {
+struct Presence<'a> {
     /// Present stretches and swapped ones, sorted: start, end, whether swapped.
     found: Vec<(u64, u64, bool)>,
-    mapped: Vec<(u64, u64)>,
+    readable: &'a [Readable],
     /// Beyond here nobody has looked.
     cut: Option<u64>,
 }
 
-impl Presence {
+impl<'a> Presence<'a> {
     fn of(
-        pointers: &[u64],
+        pointers: impl Iterator<Item = u64>,
         size: u64,
-        readable: &[Readable],
+        readable: &'a [Readable],
         look_up: &mut dyn FnMut(u64, u64) -> Result<Option<Vec<PageRun>>, ReadError>,
-    ) -> Result<Presence, ReadError> {
+    ) -> Result<Presence<'a>, ReadError> {
         let mut presence = Presence {
             found: Vec::new(),
-            mapped: readable.iter().map(|range| (range.start, range.end)).collect(),
+            readable,
             cut: None,
         };
         'groups: for (start, end) in groups(pointers, size) {
@@ -265,48 +317,56 @@ impl Presence {
     }
 
     /// Whether all of `addr..addr + size` is there. `hint` is the stretch of the structure before.
-    fn whole(&self, addr: u64, size: u64, hint: &mut usize) -> Result<(), Missing> {
-        let end = addr.checked_add(size).ok_or(Missing::NotMapped)?;
+    fn is_whole(&self, addr: u64, size: u64, hint: &mut usize) -> bool {
+        let Some(end) = addr.checked_add(size) else {
+            return false;
+        };
         let holds = |at: usize| {
             let stretch = self.found.get(at);
-            stretch.filter(|(from, to, _)| *from <= addr && addr < *to)
+            stretch.is_some_and(|(from, to, swapped)| *from <= addr && end <= *to && !swapped)
         };
-        let found = match holds(*hint) {
-            Some(stretch) => Some(stretch),
-            None => {
-                *hint = self
-                    .found
-                    .partition_point(|(from, _, _)| *from <= addr)
-                    .saturating_sub(1);
-                holds(*hint)
-            }
-        };
-        match found {
-            Some((_, to, false)) if end <= *to => Ok(()),
-            Some((_, _, true)) => Err(Missing::Swapped),
-            // The rest of it may be in the next stretch, if that one follows.
-            Some((_, to, false)) => match self.found.get(*hint + 1) {
-                Some((from, _, true)) if from == to => Err(Missing::Swapped),
-                _ => Err(Missing::NotPresent),
-            },
-            None if self.cut.is_some_and(|cut| addr >= cut) => Err(Missing::BudgetSpent),
-            None => {
-                let after = self.mapped.partition_point(|(from, _)| *from <= addr);
-                let mapped = after.checked_sub(1).and_then(|index| self.mapped.get(index));
-                match mapped.is_some_and(|(_, to)| addr < *to) {
-                    true => Err(Missing::NotPresent),
-                    false => Err(Missing::NotMapped),
-                }
-            }
+        if !holds(*hint) {
+            let after = self.found.partition_point(|(from, _, _)| *from <= addr);
+            *hint = after.saturating_sub(1);
         }
+        holds(*hint)
+    }
+
+    /// The parts of a structure that are there, where the others are pages that nobody has written; else why it
+    /// cannot be had.
+    fn parts(&self, addr: u64, size: u64) -> Result<Vec<Range>, Missing> {
+        let end = addr.checked_add(size).ok_or(Missing::NotMapped)?;
+        if self.cut.is_some_and(|cut| end > cut) {
+            return Err(Missing::BudgetSpent);
+        }
+        let (mut parts, mut at) = (Vec::new(), addr);
+        while at < end {
+            let range = self.readable.partition_point(|range| range.end <= at);
+            let range = self.readable.get(range).filter(|range| range.start <= at);
+            let range = range.ok_or(Missing::NotMapped)?;
+            let next = self.found.partition_point(|(_, to, _)| *to <= at);
+            let stop = match self.found.get(next) {
+                Some((from, _, true)) if *from <= at => return Err(Missing::Swapped),
+                Some((from, to, false)) if *from <= at => {
+                    let stop = end.min(*to);
+                    parts.push(Range::new(Addr(at), stop - at));
+                    stop
+                }
+                _ if range.pages != Pages::OrZero => return Err(Missing::NotPresent),
+                Some((from, _, _)) => end.min(*from).min(range.end),
+                None => end.min(range.end),
+            };
+            at = stop;
+        }
+        Ok(parts)
     }
 }
 
 /// Stretches of address space that hold all the structures, sorted, none near another, whole pages.
-fn groups(pointers: &[u64], size: u64) -> Vec<(u64, u64)> {
+fn groups(pointers: impl Iterator<Item = u64>, size: u64) -> Vec<(u64, u64)> {
     let page = crate::target::pages::page_size();
     let mut groups: Vec<(u64, u64)> = Vec::new();
-    for &addr in pointers {
+    for addr in pointers {
         let Some(end) = addr
             .checked_add(size)
             .and_then(|end| end.checked_next_multiple_of(page))

@@ -161,10 +161,13 @@ fn what_is_not_there_is_named_and_not_touched() {
         (0x20_0010, Ok(0x20_0020)),
         (0x20_1000, Err(Missing::Swapped)),
         (0x20_0ff0, Err(Missing::Swapped)), // its end is on the page that is swapped out
-        (0x20_2000, Err(Missing::NotPresent)),
-        (0x20_3000 - 8, Err(Missing::NotPresent)),
+        (0x20_2100, Ok(0)),                 // never written
+        (0x20_3000 - 8, Err(Missing::Unreadable)),
+        (0x20_5000 - 24, Ok(0x20_4ff8)), // its end never written
+        (0x20_6000 - 8, Ok(0x20_6008)),  // its beginning
         (0x20_3000, Err(Missing::Unreadable)),
         (0x20_4000, Ok(0x20_4010)),
+        (0x70_1000, Err(Missing::NotPresent)),
         (0x70_0000, Err(Missing::NotPresent)), // of a file, where only the process's own pages are read
         (0, Err(Missing::NotMapped)),
         (0x50_0000_0000, Err(Missing::NotMapped)),
@@ -174,7 +177,7 @@ fn what_is_not_there_is_named_and_not_touched() {
     let addrs: Vec<u64> = pointers.iter().map(|(addr, _)| *addr).collect();
     let mut target = Words::with(&addrs);
     target.swapped = vec![0x20_1000];
-    target.absent = vec![0x20_2000];
+    target.absent = vec![0x20_2000, 0x20_5000, 0x70_1000];
     target.bad = vec![0x20_3000];
     let (end, found) = target.gather(addrs.len() as u64, 1 << 30);
     assert_eq!(end, Ok(End::Complete));
