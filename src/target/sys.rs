@@ -162,6 +162,21 @@ pub(crate) fn reset_signal(signal: Signal) {
     let _ = unsafe { nix::sys::signal::sigaction(signal, &default) };
 }
 
+/// Has this process end with an exit code where the standard library would abort (no memory is left), and be told of a
+/// file that may not grow by an error instead of a signal.
+pub fn no_deadly_signals<const CODE: i32>() {
+    extern "C" fn end<const CODE: i32>(_: i32) {
+        exit_now(CODE)
+    }
+    let set = |signal, handler| {
+        let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the only handler makes one system call, which handlers may, and does not return.
+        let _ = unsafe { nix::sys::signal::sigaction(signal, &action) };
+    };
+    set(Signal::SIGABRT, SigHandler::Handler(end::<CODE>));
+    set(Signal::SIGXFSZ, SigHandler::SigIgn);
+}
+
 /// Whether a process is there: `kill(pid, 0)`.
 pub(crate) fn process_exists(pid: i32) -> bool {
     matches!(

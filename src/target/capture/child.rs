@@ -264,6 +264,7 @@ fn set_up(parent: i32) -> Result<(), Failed> {
         Signal::SIGCHLD,
         Signal::SIGPIPE,
         Signal::SIGALRM,
+        Signal::SIGABRT,
     ] {
         sys::reset_signal(signal);
     }
