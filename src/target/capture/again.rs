@@ -2,10 +2,11 @@
 //! which buffers was settled before the stop, so that two threads can share the work and neither needs to know anything.
 
 use std::io::IoSliceMut;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
+use super::deadline::Deadline;
 use super::reader::{Copier, ReadError};
 use super::region::{Header, Parts};
 use super::store::{Run, mark_captured};
@@ -40,7 +41,7 @@ struct Work {
     outcomes: Vec<Outcome>,
     /// The first call that nobody has taken.
     next: AtomicUsize,
-    deadline_ns: AtomicU64,
+    deadline: OnceLock<Deadline>,
     begun: AtomicBool,
     /// Whether the helper waits for the start.
     ready: AtomicBool,
@@ -57,15 +58,15 @@ pub(crate) struct Again {
 
 impl Again {
     /// Prepares `calls`, each sorted by its place in the region, no page in two of them. No page of them may be
-    /// reached through the region before [`Again::copy`] has returned.
-    pub(crate) fn prepare(calls: &[Vec<Run>], parts: Parts, shift: u32, copier: Copier) -> Again {
+    /// reached through the region before [`Again::copy`] has returned. `ahead`: this thread runs before all others.
+    pub(crate) fn prepare(calls: &[Vec<Run>], parts: Parts, shift: u32, copier: Copier, ahead: bool) -> Again {
         let bytes = calls.iter().flatten().map(|run| run.pages << shift).sum::<usize>();
         let work = Arc::new(Work {
             copier,
             calls: buffers(calls, parts.data, shift),
             outcomes: calls.iter().map(|_| Outcome::default()).collect(),
             next: AtomicUsize::new(0),
-            deadline_ns: AtomicU64::new(0),
+            deadline: OnceLock::new(),
             begun: AtomicBool::new(false),
             ready: AtomicBool::new(false),
             states: parts.states,
@@ -73,7 +74,9 @@ impl Again {
             shift,
         });
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let helper = (bytes >= WORTH_SHARING && cpus > 1).then(|| helper(&work)).flatten();
+        let helper = (ahead && bytes >= WORTH_SHARING && cpus > 1)
+            .then(|| helper(&work))
+            .flatten();
         // Up and waiting before the target is stopped, or left to come when it can.
         let patience = monotonic_ns().saturating_add(HELPER_START_NS);
         while helper.is_some() && !work.ready.load(Ordering::Acquire) && monotonic_ns() < patience {
@@ -83,9 +86,9 @@ impl Again {
     }
 
     /// Copies until all is copied or the deadline has come; how many bytes each call brought.
-    pub(crate) fn copy(&self, deadline_ns: u64) -> Result<Vec<usize>, ReadError> {
+    pub(crate) fn copy(&self, deadline: Deadline) -> Result<Vec<usize>, ReadError> {
         let work = &self.work;
-        work.deadline_ns.store(deadline_ns, Ordering::Relaxed);
+        let _ = work.deadline.set(deadline);
         work.begun.store(true, Ordering::Release);
         if let Some(helper) = &self.helper {
             helper.unpark();
@@ -132,7 +135,7 @@ fn helper(work: &Arc<Work>) -> Option<Thread> {
 
 impl Work {
     fn run(&self) -> Result<(), ReadError> {
-        while monotonic_ns() < self.deadline_ns.load(Ordering::Relaxed) {
+        while self.deadline.get().is_some_and(|deadline| !deadline.has_passed()) {
             let index = self.next.fetch_add(1, Ordering::AcqRel);
             let (Some(call), Some(outcome)) = (self.calls.get(index), self.outcomes.get(index)) else {
                 break;

@@ -5,13 +5,13 @@
 use std::io::IoSliceMut;
 use std::sync::atomic::Ordering;
 
+use super::deadline::Deadline;
 use super::reader::{Pages, RangeReader, ReadError, Readable};
 use super::region::Region;
 use super::runs::{MAX_CALL_BYTES, Pieces, cut_first, join, split};
 use super::store::{PageState, Run, Store};
 use crate::memory::{Addr, Missing, Planner, Range, Request};
 use crate::target::pages::PageRun;
-use crate::target::sys::monotonic_ns;
 
 /// A planner that has not ended by then is going in circles.
 const MAX_WAVES: usize = 320;
@@ -49,8 +49,8 @@ pub(crate) enum End {
 pub(crate) struct Limits {
     /// Bytes copied.
     pub bytes: u64,
-    /// CLOCK_MONOTONIC at which to stop reading.
-    pub deadline_ns: u64,
+    /// When to stop reading.
+    pub deadline: Deadline,
 }
 
 /// What one pass leaves for the next, so that the next has little to find out while the target stands still.
@@ -218,7 +218,7 @@ impl<'a> Engine<'a> {
     }
 
     fn out_of_time(&mut self) -> bool {
-        if self.end != End::Time && monotonic_ns() >= self.limits.deadline_ns {
+        if self.end != End::Time && self.limits.deadline.has_passed() {
             self.end = End::Time;
         }
         self.end == End::Time
