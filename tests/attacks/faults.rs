@@ -17,7 +17,8 @@ fn supervised(arena: &mut Arena, answers: Answers) -> (std::process::ExitStatus,
     let pid = arena.victim.pid().to_string();
     let mut command = arena.program.command(&arena.words(&pid, &[]));
     supervise(&mut command, answers);
-    let tool = Tool::spawn(command);
+    // A call between fork and exec would wait for the supervisor, who comes after the exec.
+    let tool = Tool::as_it_is(command);
     let supervisor = Supervisor::of(tool.pid(), answers);
     let status = tool.end();
     (status, supervisor.end())

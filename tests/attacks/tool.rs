@@ -88,6 +88,11 @@ impl Tool {
         };
         // SAFETY: a few system calls between fork and exec.
         unsafe { command.pre_exec(reset) };
+        Tool::as_it_is(command)
+    }
+
+    /// Starts it with nothing between fork and exec but what the command has.
+    pub fn as_it_is(mut command: Command) -> Tool {
         let begun = Instant::now();
         Tool {
             child: command.spawn().unwrap(),

@@ -335,8 +335,10 @@ fn paused(
     bytes: u64,
     max: Duration,
 ) -> Result<(), Failed> {
-    let mut tracer = Tracer::seize(process)?;
-    let threads = tracer.threads() as u64;
+    // Everything that can be done before threads are attached is: from then on a thread that a signal reaches stands
+    // still until the stop is over.
+    let listed = process.proc().numbers("task").map_err(|_| StopError::Gone)?;
+    let threads = listed.len() as u64;
     store.region().header().threads.store(threads as u32, Ordering::Relaxed);
     let load = PauseLoad {
         threads,
@@ -371,7 +373,7 @@ fn paused(
         quota.throttled()
     });
     let budget = (max, by_quota, load);
-    let deadline = stop(process, &mut tracer, store.region().header(), &mut timer, budget)?;
+    let (mut tracer, deadline) = stop(process, store.region().header(), &mut timer, budget)?;
     learned.brought = again.copy(deadline)?;
     let mut engine = Engine::continuing(reader, store, Limits { bytes, deadline }, learned);
     engine.run(planner)?;
@@ -397,14 +399,14 @@ fn paused(
     Ok(())
 }
 
-/// Stops the target; from its first line to the release every line is part of the pause. Returns when reading must end.
-fn stop(
-    process: &LiveProcess,
-    tracer: &mut Tracer<'_>,
+/// Stops the target; from its first line to the release every line is part of what the budget is for. Also returns when
+/// reading must end.
+fn stop<'a>(
+    process: &'a LiveProcess,
     header: &Header,
     timer: &mut KillTimer,
     (max, by_quota, load): (Duration, Option<Duration>, PauseLoad),
-) -> Result<Deadline, Failed> {
+) -> Result<(Tracer<'a>, Deadline), Failed> {
     let begin_ns = monotonic_ns();
     header.interrupt_ns.store(begin_ns, Ordering::Release);
     enter(header, Phase::Stopping);
@@ -414,11 +416,17 @@ fn stop(
     if let Some(longest) = by_quota {
         deadline = deadline.or_after_using(reading(longest));
     }
+    let mut tracer = Tracer::seize(process)?;
+    let interrupt_ns = monotonic_ns();
     tracer.stop(deadline)?;
+    // Attaching stops nothing, unless a signal came.
+    if !tracer.met_signals {
+        header.interrupt_ns.store(interrupt_ns, Ordering::Release);
+    }
     stamp(header);
     enter(header, Phase::Stopped);
     process.recheck_stopped()?;
-    Ok(deadline)
+    Ok((tracer, deadline))
 }
 
 fn enter(header: &Header, phase: Phase) {

@@ -43,7 +43,8 @@ pub(crate) struct Header {
     pub waves: AtomicU32,
     /// Bytes copied in the last pass.
     pub bytes_read: AtomicU64,
-    /// CLOCK_MONOTONIC before the first interrupt; 0 before it.
+    /// CLOCK_MONOTONIC before the first interrupt, or, where a signal met an attached thread, before the first attachment;
+    /// 0 before that.
     pub interrupt_ns: AtomicU64,
     /// CLOCK_MONOTONIC when every thread stood still.
     pub stopped_ns: AtomicU64,

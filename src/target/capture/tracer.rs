@@ -41,16 +41,19 @@ pub(crate) struct Tracer<'a> {
     known: HashSet<i32>,
     /// Threads that were born after the first listing.
     pub late: usize,
+    /// Whether a thread was found that a signal had stopped on its way to it, perhaps before it was interrupted.
+    pub met_signals: bool,
 }
 
 impl<'a> Tracer<'a> {
-    /// Attaches to all threads, stopping none.
+    /// Attaches to all threads, stopping none but those that a signal reaches from now on.
     pub(crate) fn seize(process: &'a LiveProcess) -> Result<Tracer<'a>, StopError> {
         let mut tracer = Tracer {
             process,
             threads: Vec::new(),
             known: HashSet::new(),
             late: 0,
+            met_signals: false,
         };
         for _ in 0..MAX_LISTINGS {
             if tracer.seize_new()? == 0 {
@@ -146,7 +149,7 @@ impl<'a> Tracer<'a> {
             let Some(&(tid, State::Running)) = self.threads.get(index) else {
                 continue;
             };
-            match wait_one(tid, deadline.or_in(patience)) {
+            match wait_one(tid, deadline.or_in(patience), &mut self.met_signals) {
                 Some(state) => self.set(index, state),
                 None => {
                     slow.push(index);
@@ -160,11 +163,12 @@ impl<'a> Tracer<'a> {
                 let Some(&(tid, _)) = self.threads.get(index) else {
                     continue;
                 };
-                let state = wait_one(tid, Deadline::at(0)).or_else(|| match self.kernel_state(tid) {
-                    None | Some(b'Z' | b'X') => Some(State::Gone),
-                    Some(b'D') => Some(State::InKernel),
-                    Some(_) => None,
-                });
+                let state =
+                    wait_one(tid, Deadline::at(0), &mut self.met_signals).or_else(|| match self.kernel_state(tid) {
+                        None | Some(b'Z' | b'X') => Some(State::Gone),
+                        Some(b'D') => Some(State::InKernel),
+                        Some(_) => None,
+                    });
                 match state {
                     Some(state) => self.set(index, state),
                     None if deadline.has_passed() => return Err(StopError::TooSlow(tid)),
@@ -207,7 +211,7 @@ impl<'a> Tracer<'a> {
 }
 
 /// Waits until the thread is in an event stop, passing on whatever signal comes first. `None` at the deadline.
-fn wait_one(tid: i32, deadline: Deadline) -> Option<State> {
+fn wait_one(tid: i32, deadline: Deadline, met_signals: &mut bool) -> Option<State> {
     loop {
         match sys::peek_stop(tid) {
             Peek::EventStop => return Some(State::Stopped),
@@ -215,6 +219,7 @@ fn wait_one(tid: i32, deadline: Deadline) -> Option<State> {
             // Entering any stop takes back a pending interrupt. Asked again while it stands here, the thread takes
             // the signal (enters its handler, stops, or dies) and traps before it runs on.
             Peek::Signal(signal) => {
+                *met_signals = true;
                 let _ = sys::ptrace_interrupt(tid);
                 let _ = sys::ptrace_cont(tid, signal);
             }
