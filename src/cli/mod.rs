@@ -13,11 +13,15 @@ pub mod terminal;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
 use clap::Parser;
 use clap::error::ErrorKind;
+
+use crate::error::Error;
+use crate::target::{no_deadly_signals, volunteer_for_oom};
 
 /// Runs the command these arguments (program name first) ask for.
 pub fn run<I, T>(args: I) -> ExitCode
@@ -25,8 +29,10 @@ where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,
 {
+    volunteer_for_oom();
+    no_deadly_signals::<{ exit::IO as i32 }>();
     match Cli::try_parse_from(args) {
-        Ok(cli) => exit::finish(dispatch(cli)),
+        Ok(cli) => exit::finish(catch_unwind(|| dispatch(cli)).unwrap_or_else(|_| Err(bug().into()))),
         Err(error) => refuse(&error),
     }
 }
@@ -36,6 +42,14 @@ fn dispatch(cli: Cli) -> anyhow::Result<exit::Outcome> {
         Command::Attach(args) => attach::run(plan::AttachPlan::new(args, &terminal::Terminal::of_stdout())?),
         Command::Doctor(args) => doctor::run(plan::DoctorPlan::new(args, &terminal::Terminal::of_stdout())?),
         Command::Schema { of } => schema::run(of),
+    }
+}
+
+/// What a panic is; where it happened has been told by the panic itself.
+fn bug() -> Error {
+    Error::Internal {
+        what: "the message above names a bug of gomemscan; please report it with the line `gomemscan --version` prints"
+            .to_owned(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The memory cgroup of a process: what it may use, what it uses, how much is left before the OOM killer comes; for
 //! cgroup v1, v2 and hosts with both, from inside a container or outside. Also whether the process is frozen, and how
-//! much CPU a process may use. All files are read through a function, so tests need no cgroups.
+//! much CPU the tool may use. All files are read through a function, so tests need no cgroups.
+
+pub(crate) mod quota;
 
 use std::fs;
 use std::io::Read;
@@ -97,31 +99,6 @@ fn is_frozen(cgroup: &str, mountinfo: &str, read: &ReadFile) -> bool {
         .and_then(|place| read(&place.dir.join("freezer.state")))
         .is_some_and(|state| state.trim() == "FROZEN");
     v1 || v2
-}
-
-/// The CPUs the tool may use by its cgroup's quota, when that is limited.
-pub(crate) fn own_cpu_quota() -> Option<f64> {
-    let cgroup = fs::read_to_string("/proc/self/cgroup").ok()?;
-    cpu_quota(&cgroup, &fs::read_to_string("/proc/self/mountinfo").ok()?, &read_host)
-}
-
-fn cpu_quota(cgroup: &str, mountinfo: &str, read: &ReadFile) -> Option<f64> {
-    let place = Place::find(cgroup, mountinfo, "cpu")?;
-    let quota = |dir: &Path| {
-        let (quota, period) = match place.version {
-            CgroupVersion::V2 => {
-                let text = read(&dir.join("cpu.max"))?;
-                let (quota, period) = text.trim().split_once(' ')?;
-                (quota.parse::<f64>().ok()?, period.parse::<f64>().ok()?)
-            }
-            CgroupVersion::V1 => {
-                let file = |name: &str| read(&dir.join(name))?.trim().parse::<f64>().ok();
-                (file("cpu.cfs_quota_us")?, file("cpu.cfs_period_us")?)
-            }
-        };
-        (quota > 0.0 && period > 0.0).then_some(quota / period)
-    };
-    place.levels().filter_map(|dir| quota(&dir)).min_by(f64::total_cmp)
 }
 
 /// Where the directory of a process in one hierarchy is.

@@ -29,4 +29,5 @@ pub use permissions::Access;
 pub use process::{LiveProcess, ProcessInfo, SharedNamespaces};
 pub use residency::{Residency, ResidencyGrade, RssFacts};
 pub use roots::open_on_host;
+pub use sys::no_deadly_signals;
 pub use threads::ThreadFacts;

@@ -162,6 +162,21 @@ pub(crate) fn reset_signal(signal: Signal) {
     let _ = unsafe { nix::sys::signal::sigaction(signal, &default) };
 }
 
+/// Has this process end with an exit code where the standard library would abort (no memory is left), and be told of a
+/// file that may not grow by an error instead of a signal.
+pub fn no_deadly_signals<const CODE: i32>() {
+    extern "C" fn end<const CODE: i32>(_: i32) {
+        exit_now(CODE)
+    }
+    let set = |signal, handler| {
+        let action = SigAction::new(handler, SaFlags::empty(), SigSet::empty());
+        // SAFETY: the only handler makes one system call, which handlers may, and does not return.
+        let _ = unsafe { nix::sys::signal::sigaction(signal, &action) };
+    };
+    set(Signal::SIGABRT, SigHandler::Handler(end::<CODE>));
+    set(Signal::SIGXFSZ, SigHandler::SigIgn);
+}
+
 /// Whether a process is there: `kill(pid, 0)`.
 pub(crate) fn process_exists(pid: i32) -> bool {
     matches!(
@@ -176,6 +191,16 @@ pub(crate) fn monotonic_ns() -> u64 {
         Ok(now) => (now.tv_sec() as u64)
             .saturating_mul(1_000_000_000)
             .saturating_add(now.tv_nsec() as u64),
+        Err(_) => 0,
+    }
+}
+
+/// Nanoseconds of CPU that this process has used.
+pub(crate) fn own_cpu_ns() -> u64 {
+    match nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID) {
+        Ok(used) => (used.tv_sec() as u64)
+            .saturating_mul(1_000_000_000)
+            .saturating_add(used.tv_nsec() as u64),
         Err(_) => 0,
     }
 }
@@ -264,16 +289,33 @@ pub(crate) fn pending_signals() -> SigSet {
     }
 }
 
-/// Puts this thread ahead of all ordinary ones, where that is permitted; whether it is.
+/// Puts this thread ahead of all ordinary ones, where that is permitted; whether it is. A quota of CPU time does not
+/// hold for it then.
 pub(crate) fn run_first() -> bool {
-    let lowest = libc::sched_param { sched_priority: 1 };
-    // SAFETY: the parameter is a live value of the type the call expects; 0 is the calling thread.
-    let refused = unsafe { libc::sched_setscheduler(0, libc::SCHED_RR, &lowest) } != 0;
-    if refused {
-        // SAFETY: no memory is passed.
-        unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
+    set_policy(libc::SCHED_RR, 1)
+}
+
+/// Whether [`run_first`] would be permitted. This thread is as it was afterwards.
+pub(crate) fn may_run_first() -> bool {
+    let permitted = run_first();
+    if permitted {
+        set_policy(libc::SCHED_OTHER, 0);
     }
-    !refused
+    permitted
+}
+
+/// Gives this thread the largest share that an ordinary one can have, where that is permitted.
+pub(crate) fn run_often() {
+    // SAFETY: no memory is passed.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
+}
+
+fn set_policy(policy: i32, priority: i32) -> bool {
+    let priority = libc::sched_param {
+        sched_priority: priority,
+    };
+    // SAFETY: the parameter is a live value of the type the call expects; 0 is the calling thread.
+    unsafe { libc::sched_setscheduler(0, policy, &priority) == 0 }
 }
 
 /// Has the allocator keep what is freed, so that a second run of the same work finds its memory mapped and present.

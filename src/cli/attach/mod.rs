@@ -13,9 +13,10 @@ use super::exit::Outcome;
 use super::output::Output;
 use super::plan::{AttachPlan, Pause};
 use super::progress::Progress;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::target::capture::DEFAULT_BYTE_BUDGET;
-use crate::target::{CaptureOptions, CgroupFacts, HostFacts, Stop, volunteer_for_oom};
+use crate::target::{CaptureOptions, CgroupFacts, HostFacts, Stop};
+use crate::units;
 use scan::{ScanOptions, scan};
 
 /// Carries out the plan.
@@ -24,6 +25,7 @@ pub fn run(plan: AttachPlan) -> anyhow::Result<Outcome> {
         what: format!("{} is not a process id", plan.pid),
         remedy: None,
     })?;
+    enough_memory()?;
     // Before the target is touched: an output that cannot be written costs it nothing.
     let output = Output::prepare(plan.output)?;
     let stop = match plan.pause {
@@ -39,13 +41,32 @@ pub fn run(plan: AttachPlan) -> anyhow::Result<Outcome> {
         debug_file: plan.debug_file,
         with_args: plan.with_args,
     };
-    volunteer_for_oom();
     let mut progress = Progress::new(plan.progress);
     let scanned = scan(pid, &options, &mut |step| progress.step(step));
     progress.clear();
     let report = scanned?;
     output.write(&report)?;
     Ok(Outcome::of(&report))
+}
+
+/// What a scan takes whatever it reads. With less left, the kernel looks for a process to kill while the tool is still so
+/// small that a target in the same cgroup may seem the better choice, whatever `oom_score_adj` says.
+const LEAST_MEMORY: u64 = 4 << 20;
+
+/// Refuses to work where the tool's own cgroup, which may be the target's, has no memory left for it.
+pub(super) fn enough_memory() -> Result<()> {
+    match CgroupFacts::of_self().and_then(|own| own.headroom_bytes) {
+        Some(left) if left < LEAST_MEMORY => {
+            let what = format!(
+                "gomemscan's own cgroup has {} of memory left, and a scan takes at least {}; run it outside of that \
+                 cgroup or with a larger memory limit",
+                units::bytes(left),
+                units::bytes(LEAST_MEMORY)
+            );
+            Err(Error::io(what, std::io::ErrorKind::OutOfMemory.into()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Bytes to copy at most: what the machine and the tool's own cgroup can spare, half of it left alone. The tool may

@@ -1,9 +1,11 @@
 //! The checks that are not about permissions: the process itself, the machine, the tool's own limits, where it all runs.
 
+use std::time::Duration;
+
 use crate::cli::attach::byte_budget;
 use crate::model::{CheckStatus, Container, DoctorCheck, DoctorReport, ExpectedPause, Kubernetes, Remedy};
 use crate::target::capture::affordable_bytes;
-use crate::target::cgroup::own_cpu_quota;
+use crate::target::cgroup::quota::{CpuQuota, longest_stop};
 use crate::target::host::load_average;
 use crate::target::permissions::Theirs;
 use crate::target::{LiveProcess, ThreadFacts};
@@ -42,6 +44,32 @@ fn warning(id: &str, fact: impl Into<String>, consequence: &str) -> DoctorCheck 
     }
 }
 
+/// Whether a quota of CPU time bounds a stop.
+fn cpu_quota(pause: Option<Duration>) -> DoctorCheck {
+    let Some(quota) = CpuQuota::own() else {
+        return ok("cpu-quota", "gomemscan's own cgroup sets no CPU quota");
+    };
+    let fact = format!(
+        "gomemscan's own cgroup allows it {:.2} CPUs, {} at a time",
+        quota.cpus(),
+        units::duration(u64::try_from(quota.per_period().as_nanos()).unwrap_or(u64::MAX))
+    );
+    match pause.and_then(|max| longest_stop(max).filter(|by_quota| *by_quota < max)) {
+        None => ok("cpu-quota", fact),
+        Some(_) => DoctorCheck {
+            remedies: vec![Remedy::note(
+                "run it outside of that cgroup, or with a larger CPU limit",
+            )],
+            ..warning(
+                "cpu-quota",
+                fact,
+                "a stop is begun with a period of the quota and may use three quarters of what it gives; what takes \
+                 longer is not read (exit code 6)",
+            )
+        },
+    }
+}
+
 /// The process as such.
 pub fn process(process: &LiveProcess) -> DoctorCheck {
     let info = process.info();
@@ -61,7 +89,14 @@ pub fn process(process: &LiveProcess) -> DoctorCheck {
 }
 
 /// What else bears on a scan: frozen, swapped, the kernel, the CPUs that are left for it.
-pub fn circumstances(checks: &mut Vec<DoctorCheck>, process: &LiveProcess, frozen: bool, cpus: usize) {
+/// `pause`: the longest that is allowed, when anything is to be stopped.
+pub fn circumstances(
+    checks: &mut Vec<DoctorCheck>,
+    process: &LiveProcess,
+    frozen: bool,
+    cpus: usize,
+    pause: Option<Duration>,
+) {
     checks.push(match process.scans_pages() {
         Some(true) => ok("kernel", "pages are looked up with PAGEMAP_SCAN"),
         Some(false) => warning(
@@ -89,18 +124,7 @@ pub fn circumstances(checks: &mut Vec<DoctorCheck>, process: &LiveProcess, froze
             "what the runtime keeps there is named and not read; the result may be partial (exit code 6)",
         ),
     });
-    checks.push(match own_cpu_quota() {
-        Some(quota) if quota < 1.0 => DoctorCheck {
-            remedies: vec![Remedy::note("run it outside of that cgroup")],
-            ..warning(
-                "cpu-quota",
-                format!("gomemscan's own cgroup allows it {quota:.2} CPUs"),
-                "once that is used up the target waits with it, for up to a period of the quota (100 ms, most often)",
-            )
-        },
-        Some(quota) => ok("cpu-quota", format!("gomemscan's own cgroup allows it {quota:.2} CPUs")),
-        None => ok("cpu-quota", "gomemscan's own cgroup sets no CPU quota"),
-    });
+    checks.push(cpu_quota(pause));
     checks.push(match load_average() {
         Some(load) if load > cpus as f64 => warning(
             "load",

@@ -4,8 +4,9 @@
 mod checks;
 mod program;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use super::attach::enough_memory;
 use super::attach::host::machine;
 use super::attach::scan::tool;
 use super::exit::{Outcome, code_of_category};
@@ -16,7 +17,8 @@ use crate::error::{Category, Error};
 use crate::goruntime::size::HeapSize;
 use crate::model::{CheckStatus, DoctorCheck, DoctorReport, ExpectedPause, PauseBasis, Process, Remedy, cause};
 use crate::report::{json, table};
-use crate::target::{HostFacts, LiveProcess, PauseLoad, ThreadFacts, permissions, volunteer_for_oom};
+use crate::target::cgroup::quota::longest_stop;
+use crate::target::{HostFacts, LiveProcess, PauseLoad, ThreadFacts, permissions};
 use program::Program;
 
 /// Bytes of resident memory per span that few heaps have less of.
@@ -28,7 +30,7 @@ pub fn run(plan: DoctorPlan) -> anyhow::Result<Outcome> {
         what: format!("{} is not a process id", plan.pid),
         remedy: None,
     })?;
-    volunteer_for_oom();
+    enough_memory()?;
     let report = examine(pid, plan.pause);
     let text = match plan.json {
         true => json::document(&report).map_err(|error| Error::Internal {
@@ -114,14 +116,18 @@ fn look(report: &mut DoctorReport, host: &HostFacts, pid: i32, pause: Pause) {
     let allowed = cause(&rights).is_none();
     report.checks.extend(rights);
     report.checks.push(checks::threads(&facts.target.threads));
-    checks::circumstances(&mut report.checks, &process, frozen, host.cpus);
+    let longest = match pause {
+        Pause::AtMost(max) if stops => Some(max),
+        _ => None,
+    };
+    checks::circumstances(&mut report.checks, &process, frozen, host.cpus, longest);
     checks::whereabouts(report, &facts.target, process.info().ns_pid);
     if let (Ok(runtime), true) = (&program.located, allowed) {
         let size = process
             .read_running(&HeapSize::ranges(runtime))
             .ok()
             .and_then(|memory| HeapSize::decode(&memory, runtime).ok());
-        let expected = expect(&facts.target.threads, size, &process, stops.then_some(pause));
+        let expected = expect(&facts.target.threads, size, &process, longest);
         report.checks.push(checks::memory(&expected));
         report.checks.push(pause_check(&expected, report.process.pid));
         report.pause = Some(expected);
@@ -132,8 +138,13 @@ fn look(report: &mut DoctorReport, host: &HostFacts, pid: i32, pause: Pause) {
     }
 }
 
-/// The pause of a scan; `pause` is `None` when nothing will be stopped.
-fn expect(threads: &ThreadFacts, size: Option<HeapSize>, process: &LiveProcess, pause: Option<Pause>) -> ExpectedPause {
+/// The pause of a scan; `longest` is what is allowed, `None` when nothing will be stopped.
+fn expect(
+    threads: &ThreadFacts,
+    size: Option<HeapSize>,
+    process: &LiveProcess,
+    longest: Option<Duration>,
+) -> ExpectedPause {
     let guessed = || process.resident_bytes().map(|bytes| bytes / SPAN_BYTES);
     let (spans, basis) = match size {
         Some(size) => (Some(size.spans), PauseBasis::Read),
@@ -145,15 +156,15 @@ fn expect(threads: &ThreadFacts, size: Option<HeapSize>, process: &LiveProcess, 
         spans: spans.unwrap_or(0),
         goroutines: size.map_or(0, |size| size.goroutines),
     };
-    let ns = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let (expected, floor) = match pause {
+    let ns = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let (expected, floor) = match longest {
         Some(_) => (ns(load.expected()), ns(load.floor())),
         None => (0, 0),
     };
-    let max_ns = match pause {
-        Some(Pause::AtMost(max)) => Some(ns(max)),
-        _ => None,
-    };
+    // A quota of CPU time may allow less.
+    let by_quota = longest.and_then(longest_stop);
+    let by_quota = by_quota.map(|allowed| allowed.saturating_sub(load.least_cpu().saturating_sub(load.floor())));
+    let max_ns = longest.map(|max| ns(by_quota.map_or(max, |allowed| allowed.min(max))));
     ExpectedPause {
         expected_ns: expected,
         floor_ns: floor,

@@ -2,10 +2,11 @@
 //! which buffers was settled before the stop, so that two threads can share the work and neither needs to know anything.
 
 use std::io::IoSliceMut;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::Thread;
 
+use super::deadline::Deadline;
 use super::gather::{self, GatherCall, GatherPlan};
 use super::reader::{Copier, ReadError};
 use super::region::{Header, Parts};
@@ -55,7 +56,7 @@ struct Work {
     copies: usize,
     shape: RecordShape,
     outcomes: Vec<Outcome>,
-    deadline_ns: AtomicU64,
+    deadline: OnceLock<Deadline>,
     begun: AtomicBool,
     pass: u8,
     /// Whether the helper waits for the start.
@@ -75,12 +76,14 @@ pub(crate) struct Again {
 impl Again {
     /// Prepares `calls`, each sorted by its place in the region, no page in two of them, and what `gathering` has
     /// planned for `area`. No page of them may be reached through the region before [`Again::copy`] has returned.
+    /// `ahead`: this thread runs before all others.
     pub(crate) fn prepare(
         calls: &[Vec<Run>],
         gathering: Option<(&mut GatherPlan, RecordArea)>,
         parts: Parts,
         (shift, pass): (u32, u8),
         copier: Copier,
+        ahead: bool,
     ) -> Again {
         let (shape, gathers, area) = match gathering {
             Some((plan, area)) => (plan.shape.clone(), std::mem::take(&mut plan.calls), area),
@@ -95,7 +98,7 @@ impl Again {
             calls: jobs,
             copies: calls.len(),
             shape,
-            deadline_ns: AtomicU64::new(0),
+            deadline: OnceLock::new(),
             begun: AtomicBool::new(false),
             pass,
             ready: AtomicBool::new(false),
@@ -104,7 +107,9 @@ impl Again {
             shift,
         });
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let helper = (bytes >= WORTH_SHARING && cpus > 1).then(|| helper(&work)).flatten();
+        let helper = (ahead && bytes >= WORTH_SHARING && cpus > 1)
+            .then(|| helper(&work))
+            .flatten();
         // Up and waiting before the target is stopped, or left to come when it can.
         let patience = monotonic_ns().saturating_add(HELPER_START_NS);
         while helper.is_some() && !work.ready.load(Ordering::Acquire) && monotonic_ns() < patience {
@@ -115,11 +120,11 @@ impl Again {
     }
 
     /// Copies and gathers until all is done or the deadline has come.
-    pub(crate) fn copy(mut self, deadline_ns: u64) -> Result<Brought, ReadError> {
+    pub(crate) fn copy(mut self, deadline: Deadline) -> Result<Brought, ReadError> {
         let work = &self.work;
         // Given back with the end of this process: the target is not to wait for it.
         std::mem::forget(work.clone());
-        work.deadline_ns.store(deadline_ns, Ordering::Relaxed);
+        let _ = work.deadline.set(deadline);
         work.begun.store(true, Ordering::Release);
         if let Some(helper) = &self.helper {
             helper.unpark();
@@ -209,7 +214,7 @@ impl Work {
             if outcome.taken.load(Ordering::Relaxed) {
                 continue;
             }
-            if monotonic_ns() >= self.deadline_ns.load(Ordering::Relaxed) {
+            if self.deadline.get().is_none_or(Deadline::has_passed) {
                 break;
             }
             if outcome.taken.swap(true, Ordering::AcqRel) {

@@ -16,6 +16,7 @@ use nix::time::ClockId;
 
 use super::again::Again;
 use super::cost::PauseLoad;
+use super::deadline::Deadline;
 use super::engine::{End, Engine, Learned, Limits, covers};
 use super::reader::{RangeReader, ReadError};
 use super::region::Header;
@@ -23,6 +24,7 @@ use super::store::{Run, Store};
 use super::tracer::{StopError, Tracer};
 use crate::error::Error;
 use crate::memory::{Missing, Planner, Range};
+use crate::target::cgroup::quota::{CpuQuota, run_first};
 use crate::target::host::volunteer_for_oom;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, monotonic_ns};
@@ -264,6 +266,7 @@ fn set_up(parent: i32) -> Result<(), Failed> {
         Signal::SIGCHLD,
         Signal::SIGPIPE,
         Signal::SIGALRM,
+        Signal::SIGABRT,
     ] {
         sys::reset_signal(signal);
     }
@@ -284,7 +287,7 @@ fn capture(
 ) -> Result<(), Failed> {
     let patience = || Limits {
         bytes: task.bytes,
-        deadline_ns: monotonic_ns().saturating_add(task.patience.as_nanos() as u64),
+        deadline: Deadline::at(u64::MAX).or_in(task.patience.as_nanos() as u64),
     };
     store.region().header().generation.store(1, Ordering::Release);
     stamp(store.region().header());
@@ -332,14 +335,28 @@ fn paused(
     bytes: u64,
     max: Duration,
 ) -> Result<(), Failed> {
-    let mut tracer = Tracer::seize(process)?;
-    let threads = tracer.threads() as u64;
+    // Everything that can be done before threads are attached is: from then on a thread that a signal reaches stands
+    // still until the stop is over.
+    let listed = process.proc().numbers("task").map_err(|_| StopError::Gone)?;
+    let threads = listed.len() as u64;
     store.region().header().threads.store(threads as u32, Ordering::Relaxed);
     let load = PauseLoad {
         threads,
         ..PauseLoad::default()
     };
-    if load.floor() > max {
+    // While this process waits for a CPU the target stands still. It is short, and the timer ends it in any case. The
+    // helper inherits the priority.
+    let ahead = run_first(max);
+    let quota = if ahead { None } else { CpuQuota::own() };
+    let by_quota = quota
+        .as_ref()
+        .map(CpuQuota::longest_stop)
+        .filter(|longest| *longest < max);
+    if let Some(longest) = by_quota {
+        let header = store.region().header();
+        header.quota_ns.store(longest.as_nanos() as u64, Ordering::Release);
+    }
+    if load.floor() > max || by_quota.is_some_and(|longest| load.least_cpu() > longest) {
         return Err(Failed::new(Failure::CannotFit, load.floor().as_nanos().to_string()));
     }
     let mut timer = KillTimer::make()?;
@@ -348,22 +365,25 @@ fn paused(
     let copier = reader
         .copier()
         .ok_or_else(|| Failed::new(Failure::Internal, "nothing to copy with"))?;
-    // While this process waits for a CPU the target stands still. It is short, and the timer ends it in any case. The
-    // helper inherits the priority.
-    sys::run_first();
     // SAFETY: this process ends without destructors, and between here and the end of `copy` nothing looks at pages.
     let parts = unsafe { store.region_mut().lend() };
     let stretches = gathered_from(&learned);
     let gathering = learned.gathering.as_mut().zip(store.record_area());
-    let again = Again::prepare(&learned.calls, gathering, parts, (shift, store.pass()), copier);
-    let deadline_ns = stop(process, &mut tracer, store.region().header(), &mut timer, (max, load))?;
-    let brought = again.copy(deadline_ns)?;
+    let how = (shift, store.pass());
+    let again = Again::prepare(&learned.calls, gathering, parts, how, copier, ahead);
+    let throttled = quota.as_ref().and_then(|quota| {
+        quota.await_period();
+        quota.throttled()
+    });
+    let budget = (max, by_quota, load);
+    let (mut tracer, deadline) = stop(process, store.region().header(), &mut timer, budget)?;
+    let brought = again.copy(deadline)?;
     learned.brought = brought.copied;
     learned.gathered_bytes = brought.gathered_bytes;
     if let Some(plan) = &mut learned.gathering {
         plan.calls = brought.left;
     }
-    let mut engine = Engine::continuing(reader, store, Limits { bytes, deadline_ns }, learned);
+    let mut engine = Engine::continuing(reader, store, Limits { bytes, deadline }, learned);
     engine.run(planner)?;
     let copied = engine.into_copied();
     process.recheck_stopped()?;
@@ -371,35 +391,50 @@ fn paused(
     header.copied_ns.store(monotonic_ns(), Ordering::Release);
     enter(header, Phase::Releasing);
     let left = tracer.release();
+    header.held_in_kernel.store(left as u32, Ordering::Release);
     header.released_ns.store(monotonic_ns(), Ordering::Release);
+    if quota.and_then(|quota| quota.throttled()) != throttled {
+        header.throttled.store(1, Ordering::Release);
+    }
     drop_what_moved(process, reader, store, &copied, &stretches);
 
     let header = store.region().header();
     header.threads.store(tracer.threads() as u32, Ordering::Relaxed);
     header.late_threads.store(tracer.late as u32, Ordering::Relaxed);
     header.gone_threads.store(tracer.gone() as u32, Ordering::Relaxed);
-    header.held_in_kernel.store(left as u32, Ordering::Release);
+    // Threads that only the end of this process lets go are held until then: the timer goes on.
+    std::mem::forget(timer);
     Ok(())
 }
 
-/// Stops the target; from its first line to the release every line is part of the pause. Returns when reading must end.
-fn stop(
-    process: &LiveProcess,
-    tracer: &mut Tracer<'_>,
+/// Stops the target; from its first line to the release every line is part of what the budget is for. Also returns when
+/// reading must end.
+fn stop<'a>(
+    process: &'a LiveProcess,
     header: &Header,
     timer: &mut KillTimer,
-    (max, load): (Duration, PauseLoad),
-) -> Result<u64, Failed> {
+    (max, by_quota, load): (Duration, Option<Duration>, PauseLoad),
+) -> Result<(Tracer<'a>, Deadline), Failed> {
     let begin_ns = monotonic_ns();
     header.interrupt_ns.store(begin_ns, Ordering::Release);
     enter(header, Phase::Stopping);
     timer.arm(max)?;
-    let deadline_ns = begin_ns.saturating_add((max.as_nanos() as u64).saturating_sub(load.release_ns(max)));
-    tracer.stop(deadline_ns)?;
+    let reading = |budget: Duration| (budget.as_nanos() as u64).saturating_sub(load.release_ns(budget));
+    let mut deadline = Deadline::at(begin_ns.saturating_add(reading(max)));
+    if let Some(longest) = by_quota {
+        deadline = deadline.or_after_using(reading(longest));
+    }
+    let mut tracer = Tracer::seize(process)?;
+    let interrupt_ns = monotonic_ns();
+    tracer.stop(deadline)?;
+    // Attaching stops nothing, unless a signal came.
+    if !tracer.met_signals {
+        header.interrupt_ns.store(interrupt_ns, Ordering::Release);
+    }
     stamp(header);
     enter(header, Phase::Stopped);
     process.recheck_stopped()?;
-    Ok(deadline_ns)
+    Ok((tracer, deadline))
 }
 
 fn enter(header: &Header, phase: Phase) {

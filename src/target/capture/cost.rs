@@ -37,6 +37,12 @@ impl PauseLoad {
         Duration::from_nanos(self.threads.saturating_mul(THREAD_NS).saturating_add(FIXED_NS))
     }
 
+    /// CPU time that the tool must be certain to have before it stops anything: reading ends at a bound, but not before
+    /// a call that is under way.
+    pub(crate) fn least_cpu(&self) -> Duration {
+        self.floor().saturating_add(Duration::from_nanos(LAST_CALL_NS))
+    }
+
     /// All of it: an estimate for a machine with a CPU to spare.
     pub fn expected(&self) -> Duration {
         let blocked = match self.blocked_threads {

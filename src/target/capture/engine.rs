@@ -6,13 +6,13 @@ use std::io::IoSliceMut;
 use std::sync::atomic::Ordering;
 
 use super::gather::{self, GatherCall, GatherPlan};
+use super::deadline::Deadline;
 use super::reader::{Pages, RangeReader, ReadError, Readable};
 use super::region::Region;
 use super::runs::{MAX_CALL_BYTES, Pieces, cut_first, join, split};
 use super::store::{PageState, Run, Store};
 use crate::memory::{Addr, Gather, Memory, Missing, Planner, Range, RecordShape, Request};
 use crate::target::pages::PageRun;
-use crate::target::sys::monotonic_ns;
 
 /// A planner that has not ended by then is going in circles.
 const MAX_WAVES: usize = 320;
@@ -54,8 +54,8 @@ pub(crate) enum End {
 pub(crate) struct Limits {
     /// Bytes copied.
     pub bytes: u64,
-    /// CLOCK_MONOTONIC at which to stop reading.
-    pub deadline_ns: u64,
+    /// When to stop reading.
+    pub deadline: Deadline,
 }
 
 /// What one pass leaves for the next, so that the next has little to find out while the target stands still.
@@ -251,7 +251,7 @@ impl<'a> Engine<'a> {
     }
 
     fn out_of_time(&mut self) -> bool {
-        if self.end != End::Time && monotonic_ns() >= self.limits.deadline_ns {
+        if self.end != End::Time && self.limits.deadline.has_passed() {
             self.end = End::Time;
         }
         self.end == End::Time
@@ -646,9 +646,9 @@ impl<'a> Engine<'a> {
         }
         let again = again.into_iter().filter(|(record, _)| *record < count);
         let wanted = again.chain((settled..).zip(new.iter().copied()));
-        let (reader, deadline_ns) = (&mut *self.reader, self.limits.deadline_ns);
+        let (reader, deadline) = (&mut *self.reader, self.limits.deadline);
         let mut look_up = |start, end| {
-            if monotonic_ns() >= deadline_ns {
+            if deadline.has_passed() {
                 return Ok(None);
             }
             let mut found = Vec::new();

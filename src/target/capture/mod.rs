@@ -4,6 +4,7 @@
 mod again;
 mod child;
 mod cost;
+mod deadline;
 mod engine;
 mod gather;
 mod reader;
@@ -21,10 +22,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use self::child::{Mode, Task};
 pub use self::cost::PauseLoad;
 use self::reader::{ProcessReader, RangeReader};
+use self::region::Header;
 use self::store::Store;
-use self::verdict::{parts_of, pause_of};
+use self::verdict::{parts_of, pause_of, quota_of};
 use self::watchdog::Ended;
-use super::cgroup::{CgroupFacts, own_cpu_quota};
+use super::cgroup::CgroupFacts;
 use super::host::HostFacts;
 use super::pages::PageMap;
 use super::process::{LiveProcess, gone};
@@ -181,12 +183,6 @@ impl LiveProcess {
                 .warnings
                 .push("the target's cgroup was thawed while it was read".to_owned());
         }
-        if let Some(quota) = own_cpu_quota().filter(|quota| *quota < 1.0) {
-            capture.warnings.push(format!(
-                "gomemscan's own cgroup allows it {quota:.2} CPUs: once that is used up the target waits with it; run \
-                 it outside of that cgroup"
-            ));
-        }
         if let Stop::Pause { max } = options.stop
             && capture.pause > max
         {
@@ -282,6 +278,10 @@ impl LiveProcess {
                 readable,
             },
         };
+        let header = capture.memory.store.region().header();
+        capture
+            .warnings
+            .extend(quota_of(header).and_then(|quota| told_of(quota, header, pause, complete)));
         if bytes < byte_budget && complete == Err(Incomplete::BytesSpent) {
             capture.warnings.push(format!(
                 "memory is short here: only {bytes} bytes were allowed for the capture"
@@ -294,6 +294,25 @@ impl LiveProcess {
         capture.wall = start.elapsed();
         Ok(capture)
     }
+}
+
+/// What a quota of CPU time did to a pause that it bounded.
+fn told_of(
+    quota: Duration,
+    header: &Header,
+    pause: Duration,
+    complete: std::result::Result<(), Incomplete>,
+) -> Option<String> {
+    let what = if header.throttled.load(Ordering::Acquire) != 0 {
+        format!("ran out of CPU time during the pause, which took {pause:?}")
+    } else if complete == Err(Incomplete::PauseSpent) {
+        format!("has CPU time for {quota:?} of a pause at most")
+    } else {
+        return None;
+    };
+    Some(format!(
+        "gomemscan's own cgroup {what}; run it outside of that cgroup or with a larger CPU limit"
+    ))
 }
 
 /// What may be copied without pressing the host or the tool's own cgroup, which may be the target's too.

@@ -47,7 +47,8 @@ pub(crate) struct Header {
     pub waves: AtomicU32,
     /// Bytes copied in the last pass.
     pub bytes_read: AtomicU64,
-    /// CLOCK_MONOTONIC before the first interrupt; 0 before it.
+    /// CLOCK_MONOTONIC before the first interrupt, or, where a signal met an attached thread, before the first attachment;
+    /// 0 before that.
     pub interrupt_ns: AtomicU64,
     /// CLOCK_MONOTONIC when every thread stood still.
     pub stopped_ns: AtomicU64,
@@ -65,6 +66,10 @@ pub(crate) struct Header {
     pub gone_threads: AtomicU32,
     /// Threads blocked in the kernel that could only be released by the child's exit.
     pub held_in_kernel: AtomicU32,
+    /// How long the stop may last by the quota of CPU time that holds for the child; 0: none does.
+    pub quota_ns: AtomicU64,
+    /// Whether a group with a quota had used it up by the end of the stop.
+    pub throttled: AtomicU64,
     /// Pages read in both passes, of a target that was not stopped.
     pub compared_pages: AtomicU64,
     /// Those of them that differed.

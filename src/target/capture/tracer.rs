@@ -6,9 +6,10 @@ use std::collections::HashSet;
 use nix::errno::Errno;
 
 use super::cost::{PATIENCE_NS, SHORT_PATIENCE_NS};
+use super::deadline::Deadline;
 use crate::target::procdir::Stat;
 use crate::target::process::LiveProcess;
-use crate::target::sys::{self, Peek, monotonic_ns};
+use crate::target::sys::{self, Peek};
 
 /// Listing threads again and again ends at some point, even for a fork bomb.
 const MAX_LISTINGS: usize = 1000;
@@ -40,16 +41,19 @@ pub(crate) struct Tracer<'a> {
     known: HashSet<i32>,
     /// Threads that were born after the first listing.
     pub late: usize,
+    /// Whether a thread was found that a signal had stopped on its way to it, perhaps before it was interrupted.
+    pub met_signals: bool,
 }
 
 impl<'a> Tracer<'a> {
-    /// Attaches to all threads, stopping none.
+    /// Attaches to all threads, stopping none but those that a signal reaches from now on.
     pub(crate) fn seize(process: &'a LiveProcess) -> Result<Tracer<'a>, StopError> {
         let mut tracer = Tracer {
             process,
             threads: Vec::new(),
             known: HashSet::new(),
             late: 0,
+            met_signals: false,
         };
         for _ in 0..MAX_LISTINGS {
             if tracer.seize_new()? == 0 {
@@ -105,7 +109,7 @@ impl<'a> Tracer<'a> {
     }
 
     /// Stops all threads, those born meanwhile too. On an error the caller must exit: that is what frees the target.
-    pub(crate) fn stop(&mut self, deadline_ns: u64) -> Result<(), StopError> {
+    pub(crate) fn stop(&mut self, deadline: Deadline) -> Result<(), StopError> {
         let mut first = 0;
         for _ in 0..MAX_LISTINGS {
             for (tid, state) in self.threads.iter_mut().skip(first) {
@@ -113,7 +117,7 @@ impl<'a> Tracer<'a> {
                     *state = State::Gone;
                 }
             }
-            self.wait_from(first, deadline_ns)?;
+            self.wait_from(first, deadline)?;
             first = self.threads.len();
             // With everything known at rest only threads born before that can still appear.
             if self.all_are_known() || self.seize_new()? == 0 {
@@ -138,14 +142,14 @@ impl<'a> Tracer<'a> {
             .is_ok_and(|stat| stat.st_nlink as usize == held + 2)
     }
 
-    fn wait_from(&mut self, first: usize, deadline_ns: u64) -> Result<(), StopError> {
+    fn wait_from(&mut self, first: usize, deadline: Deadline) -> Result<(), StopError> {
         let mut slow = Vec::new();
         let mut patience = PATIENCE_NS;
         for index in first..self.threads.len() {
             let Some(&(tid, State::Running)) = self.threads.get(index) else {
                 continue;
             };
-            match wait_one(tid, monotonic_ns().saturating_add(patience).min(deadline_ns)) {
+            match wait_one(tid, deadline.or_in(patience), &mut self.met_signals) {
                 Some(state) => self.set(index, state),
                 None => {
                     slow.push(index);
@@ -159,14 +163,15 @@ impl<'a> Tracer<'a> {
                 let Some(&(tid, _)) = self.threads.get(index) else {
                     continue;
                 };
-                let state = wait_one(tid, 0).or_else(|| match self.kernel_state(tid) {
-                    None | Some(b'Z' | b'X') => Some(State::Gone),
-                    Some(b'D') => Some(State::InKernel),
-                    Some(_) => None,
-                });
+                let state =
+                    wait_one(tid, Deadline::at(0), &mut self.met_signals).or_else(|| match self.kernel_state(tid) {
+                        None | Some(b'Z' | b'X') => Some(State::Gone),
+                        Some(b'D') => Some(State::InKernel),
+                        Some(_) => None,
+                    });
                 match state {
                     Some(state) => self.set(index, state),
-                    None if monotonic_ns() >= deadline_ns => return Err(StopError::TooSlow(tid)),
+                    None if deadline.has_passed() => return Err(StopError::TooSlow(tid)),
                     None => left.push(index),
                 }
             }
@@ -206,7 +211,7 @@ impl<'a> Tracer<'a> {
 }
 
 /// Waits until the thread is in an event stop, passing on whatever signal comes first. `None` at the deadline.
-fn wait_one(tid: i32, deadline_ns: u64) -> Option<State> {
+fn wait_one(tid: i32, deadline: Deadline, met_signals: &mut bool) -> Option<State> {
     loop {
         match sys::peek_stop(tid) {
             Peek::EventStop => return Some(State::Stopped),
@@ -214,10 +219,11 @@ fn wait_one(tid: i32, deadline_ns: u64) -> Option<State> {
             // Entering any stop takes back a pending interrupt. Asked again while it stands here, the thread takes
             // the signal (enters its handler, stops, or dies) and traps before it runs on.
             Peek::Signal(signal) => {
+                *met_signals = true;
                 let _ = sys::ptrace_interrupt(tid);
                 let _ = sys::ptrace_cont(tid, signal);
             }
-            Peek::Running if monotonic_ns() >= deadline_ns => return None,
+            Peek::Running if deadline.has_passed() => return None,
             Peek::Running => sys::wait_sigchld(std::time::Duration::from_micros(200)),
         }
     }

@@ -51,11 +51,24 @@ impl LiveProcess {
             }
             Failure::CannotFit => {
                 let floor = Duration::from_nanos(header.message().parse().unwrap_or(0));
-                return Err(self.too_slow(format!(
-                    "stopping the {} threads of process {pid} and letting them go takes about {floor:?}, more than the \
-                     pause budget",
-                    header.threads.load(Ordering::Relaxed),
-                )));
+                let threads = header.threads.load(Ordering::Relaxed);
+                let takes = format!(
+                    "stopping the {threads} threads of process {pid} and letting them go takes about {floor:?}"
+                );
+                return Err(match quota_of(header) {
+                    None => self.too_slow(format!("{takes}, more than the pause budget")),
+                    Some(quota) => Error::PauseBudget {
+                        what: format!(
+                            "{takes}; gomemscan's own cgroup has CPU time for {quota:?} at a time, and the target would \
+                             wait with it for more"
+                        ),
+                        remedy: Some(
+                            "run it outside of that cgroup or with a larger CPU limit, or read without a stop \
+                             (--no-pause)"
+                                .to_owned(),
+                        ),
+                    },
+                });
             }
             Failure::TooSlow => {
                 let thread = header.thread.load(Ordering::Relaxed);
@@ -118,6 +131,14 @@ pub(super) fn pause_of(header: &Header, ended_ns: u64) -> Duration {
         Duration::ZERO
     } else {
         Duration::from_nanos(end.saturating_sub(begin))
+    }
+}
+
+/// How long the stop could last by the CPU time of the tool's cgroup, where that was less than allowed.
+pub(super) fn quota_of(header: &Header) -> Option<Duration> {
+    match header.quota_ns.load(Ordering::Acquire) {
+        0 => None,
+        ns => Some(Duration::from_nanos(ns)),
     }
 }
 

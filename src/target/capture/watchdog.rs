@@ -14,6 +14,7 @@ use nix::unistd::{ForkResult, Pid};
 
 use super::child::{self, Mode, Phase, Task};
 use super::reader::RangeReader;
+use super::region::Header;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::memory::Planner;
@@ -69,7 +70,7 @@ pub(crate) fn run(
     loop {
         let now = monotonic_ns();
         let overdue = match (task.mode, store.region().header().interrupt_ns.load(Ordering::Acquire)) {
-            (Mode::Pause(max), begin) if begin != 0 && Phase::of(store.region().header()) < Phase::Released => {
+            (Mode::Pause(max), begin) if begin != 0 && holds(store.region().header()) => {
                 begin.saturating_add(max.as_nanos() as u64).saturating_add(SLACK_NS)
             }
             _ => started.saturating_add(patience),
@@ -89,6 +90,11 @@ pub(crate) fn run(
             return Ok(Ended::Overdue);
         }
     }
+}
+
+/// Whether the child holds a thread of the target.
+fn holds(header: &Header) -> bool {
+    Phase::of(header) < Phase::Released || header.held_in_kernel.load(Ordering::Acquire) > 0
 }
 
 fn failed(what: &str, errno: Errno) -> Error {

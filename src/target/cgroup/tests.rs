@@ -1,5 +1,8 @@
 //! Cgroup trees in a temporary directory.
 
+use std::time::Duration;
+
+use super::quota::CpuQuota;
 use super::*;
 
 /// Files in a temporary directory that stands for the root of the file system.
@@ -127,8 +130,20 @@ fn the_cpu_quota_is_the_smallest_on_the_way_up() {
         ("sys/fs/cgroup/a/cpu.max", "50000 100000\n"),
         ("sys/fs/cgroup/a/b/cpu.max", "max 100000\n"),
     ]);
-    assert_eq!(cpu_quota("0::/a/b\n", V2_MOUNT, &|path| root.read(path)), Some(0.5));
-    assert_eq!(cpu_quota("0::/\n", V2_MOUNT, &|path| root.read(path)), None);
+    let quota = CpuQuota::find("0::/a/b\n", V2_MOUNT, &|path| root.read(path)).unwrap();
+    assert_eq!(quota.cpus(), 0.5);
+    assert_eq!(quota.per_period(), Duration::from_millis(50));
+    assert_eq!(quota.longest_stop(), Duration::from_micros(37_500));
+    assert_eq!(CpuQuota::find("0::/\n", V2_MOUNT, &|path| root.read(path)), None);
+    let mounts = "31 23 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n";
+    let v1 = Root::new(&[
+        ("sys/fs/cgroup/cpu/a/cpu.cfs_quota_us", "5000\n"),
+        ("sys/fs/cgroup/cpu/a/cpu.cfs_period_us", "100000\n"),
+        ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1\n"),
+        ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000\n"),
+    ]);
+    let quota = CpuQuota::find("1:cpu,cpuacct:/a\n", mounts, &|path| v1.read(path)).unwrap();
+    assert_eq!((quota.cpus(), quota.per_period()), (0.05, Duration::from_millis(5)));
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl Synthetic {
     fn run(&mut self, store: &mut Store, waves: &[&[(u64, u64)]]) -> Result<End, ReadError> {
         let limits = Limits {
             bytes: 1 << 30,
-            deadline_ns: u64::MAX,
+            deadline: Deadline::at(u64::MAX),
         };
         Engine::new(self, store, limits, false).run(&mut Waves(waves))
     }
@@ -236,7 +236,7 @@ fn the_byte_budget_holds_and_what_is_over_it_is_named() {
     let mut store = target.store();
     let limits = Limits {
         bytes: 3 * PAGE,
-        deadline_ns: u64::MAX,
+        deadline: Deadline::at(u64::MAX),
     };
     let waves: &[&[(u64, u64)]] = &[&[(0x100000, 8 * PAGE)], &[(0x100000, 8 * PAGE)]];
     let end = Engine::new(&mut target, &mut store, limits, false).run(&mut Waves(waves));
@@ -251,7 +251,7 @@ fn no_time_is_no_reads() {
     let mut store = target.store();
     let limits = Limits {
         bytes: 1 << 30,
-        deadline_ns: 0,
+        deadline: Deadline::at(0),
     };
     let end = Engine::new(&mut target, &mut store, limits, false).run(&mut Waves(&[&[(0x100000, PAGE)]]));
     assert_eq!(end, Ok(End::Time));
@@ -292,7 +292,7 @@ fn a_planner_in_circles_is_stopped() {
     let mut store = target.store();
     let limits = Limits {
         bytes: 1 << 30,
-        deadline_ns: u64::MAX,
+        deadline: Deadline::at(u64::MAX),
     };
     assert_eq!(
         Engine::new(&mut target, &mut store, limits, false).run(&mut Circles),
@@ -306,7 +306,7 @@ fn two_readings_are_compared_word_by_word() {
     let mut store = target.store();
     let limits = Limits {
         bytes: 1 << 30,
-        deadline_ns: u64::MAX,
+        deadline: Deadline::at(u64::MAX),
     };
     let waves: &[&[(u64, u64)]] = &[&[(0x100000, 4 * PAGE)]];
     Engine::new(&mut target, &mut store, limits, true)

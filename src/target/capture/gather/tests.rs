@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::memory::Planner;
+use crate::target::capture::deadline::Deadline;
 use crate::target::capture::engine::{End, Engine, Limits};
 use crate::target::capture::reader::RangeReader;
 use crate::target::capture::store::Store;
@@ -53,7 +54,7 @@ impl Words {
         let mut store = Store::new(&ranges, 1 << 20).unwrap();
         let limits = Limits {
             bytes,
-            deadline_ns: u64::MAX,
+            deadline: Deadline::at(u64::MAX),
         };
         let end = Engine::new(self, &mut store, limits, false).run(&mut Wish(count));
         let found = match store.records() {
