@@ -26,6 +26,8 @@ mod goroutines;
 mod ledger;
 #[path = "synthetic/lists.rs"]
 mod lists;
+#[path = "synthetic/lively.rs"]
+mod lively;
 #[path = "synthetic/marks.rs"]
 mod marks;
 #[path = "synthetic/pages.rs"]

@@ -23,7 +23,7 @@ Exit codes:
   4  not permitted
   5  Go version or memory layout not supported
   6  partial result: printed, with reasons
-  7  input/output or internal error, or not stopped within --max-pause
+  7  input/output or internal error, or not stopped within --max-pause, or not done within --deadline
   8  the target went away while it was read";
 
 const ATTACH_EXAMPLES: &str = "\
@@ -116,6 +116,10 @@ pub struct DoctorArgs {
     #[command(flatten)]
     pub pause: PauseArgs,
 
+    /// How long it may take.
+    #[command(flatten)]
+    pub deadline: DeadlineArgs,
+
     /// JSON instead of a table
     #[arg(long)]
     pub json: bool,
@@ -151,6 +155,15 @@ pub struct PauseArgs {
     pub max_pause: Option<Duration>,
 }
 
+/// How long it may take.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Reading")]
+pub struct DeadlineArgs {
+    /// Give up when reading and reckoning take longer than this, at least 1s
+    #[arg(long, value_name = "DURATION", value_parser = parse_deadline, default_value = "2m")]
+    pub deadline: Duration,
+}
+
 /// How the target is read.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Reading")]
@@ -158,6 +171,10 @@ pub struct ReadingArgs {
     /// Whether and how long it is stopped.
     #[command(flatten)]
     pub pause: PauseArgs,
+
+    /// How long it may take.
+    #[command(flatten)]
+    pub deadline: DeadlineArgs,
 
     /// Which Go runtime, when the process has several (c-shared libraries), counted from 0
     #[arg(long, value_name = "N")]
@@ -270,6 +287,14 @@ fn parse_pause(text: &str) -> Result<Duration, String> {
         Err("nobody should stand still for more than a minute".to_owned())
     } else {
         Ok(pause)
+    }
+}
+
+fn parse_deadline(text: &str) -> Result<Duration, String> {
+    let deadline = humantime::parse_duration(text).map_err(|error| format!("{error}; write 30s or 2m"))?;
+    match (1..=24 * 3600).contains(&deadline.as_secs()) {
+        true => Ok(Duration::from_secs(deadline.as_secs())),
+        false => Err("it is at least a second and at most a day".to_owned()),
     }
 }
 

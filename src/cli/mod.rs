@@ -3,6 +3,7 @@
 
 pub mod args;
 pub mod attach;
+mod deadline;
 pub mod doctor;
 pub mod exit;
 pub mod output;

@@ -16,6 +16,8 @@ pub struct AttachPlan {
     pub pid: u32,
     /// Whether and how long it may be stopped.
     pub pause: Pause,
+    /// How long reading and reckoning may take.
+    pub deadline: Duration,
     /// Which of its Go runtimes, from 0; the first unless told.
     pub runtime: Option<u32>,
     /// Where its debug information is, when not where it is looked for.
@@ -59,6 +61,8 @@ pub struct DoctorPlan {
     pub pid: u32,
     /// Whether and how long a scan may stop it.
     pub pause: Pause,
+    /// How long looking may take.
+    pub deadline: Duration,
     /// Whether to write JSON.
     pub json: bool,
     /// How the table is drawn.
@@ -84,6 +88,7 @@ impl DoctorPlan {
         Ok(DoctorPlan {
             pid,
             pause: Pause::of(&args.pause),
+            deadline: args.deadline.deadline,
             json: args.json,
             table: drawn(args.width, args.color, terminal),
         })
@@ -129,6 +134,7 @@ impl AttachPlan {
         Ok(AttachPlan {
             pid,
             pause,
+            deadline: args.reading.deadline.deadline,
             runtime: args.reading.runtime,
             debug_file: args.reading.debug_file,
             with_args: args.reading.with_args,

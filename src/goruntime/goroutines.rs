@@ -8,6 +8,7 @@ use super::cursor::{DecodeError, Fields, Record, View, words};
 use super::globals::Globals;
 use super::layout::Layout;
 use super::processors::Processors;
+use super::repeats::{Repeats, UNSUSPECTED};
 use super::variants::{FinalizerGoroutine, Variant};
 use crate::memory::{Addr, Memory};
 
@@ -115,10 +116,14 @@ impl Goroutines {
             ..Goroutines::default()
         };
         let pointers = words(memory, "allgs", allgs.ptr, allgs.len)?;
-        gs.all.reserve(pointers.len());
+        gs.all.reserve(pointers.len().min(UNSUSPECTED));
+        let mut repeats = Repeats::default();
         for pointer in pointers {
             match Goroutine::decode(memory, layout, variant, Addr(pointer)) {
-                Ok(g) => gs.all.push(g),
+                Ok(g) => {
+                    gs.all.push(g);
+                    repeats.drop_from(&mut gs.all, |g| g.addr);
+                }
                 Err(error) => {
                     match error {
                         DecodeError::Missing { .. } => gs.unreadable += 1,
@@ -128,6 +133,7 @@ impl Goroutines {
                 }
             }
         }
+        gs.impossible = gs.impossible.saturating_add(repeats.dropped);
         gs.free = gs.free_lists(layout, variant, &sched, processors)?;
         Ok(gs)
     }

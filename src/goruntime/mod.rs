@@ -20,6 +20,7 @@ pub mod probe;
 pub mod processors;
 pub mod provenance;
 mod refused;
+mod repeats;
 pub mod size;
 pub mod snapshot;
 pub mod spans;

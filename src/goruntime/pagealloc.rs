@@ -11,6 +11,9 @@ pub(super) const MOST_RANGES: u64 = 1 << 20;
 /// More chunks than 48 address bits of 4 MiB chunks allow in practice: 16 TiB of heap.
 const MOST_CHUNKS: u64 = 1 << 22;
 
+/// Runs of free pages kept at most; a heap of 64 GiB of which every other page is free has half of that.
+const MOST_RUNS: usize = 1 << 23;
+
 /// What the allocator knows about one kind of page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageState {
@@ -152,6 +155,9 @@ impl PageAlloc {
         let table = word(memory, "pageAlloc.chunks", mheap.element_addr(layout.mheap.chunks, l1)?)?;
         let at = Addr(table.wrapping_add(l2.wrapping_mul(layout.palloc_data.size)));
         let data = Record::read(memory, "pallocData", at, layout.palloc_data.size)?;
+        if self.runs.len() >= MOST_RUNS {
+            return Err(data.invalid("the heap's free pages are in impossibly many pieces"));
+        }
         let alloc = bitmap(data.field(layout.palloc_data.alloc)?);
         let scavenged = bitmap(data.field(layout.palloc_data.scavenged)?);
         for (index, (&a, &s)) in alloc.iter().zip(&scavenged).enumerate() {

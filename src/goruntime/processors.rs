@@ -1,6 +1,8 @@
 //! The Ps (runtime/runtime2.go `p`, runtime/proc.go `procresize`) and what each keeps for itself: mcache, free pages,
 //! free mspans, dead goroutines, sudogs, defers, timers, its run queue. Ps beyond GOMAXPROCS stay in `allp`'s array.
 
+use std::collections::HashSet;
+
 use super::capture::{MOST_FREE_MCACHES, WHOLE_SLICE};
 use super::cursor::{DecodeError, Fields, GoSlice, Record, View, word, words};
 use super::globals::Globals;
@@ -116,12 +118,17 @@ impl Processors {
             free_mcaches: free_mcaches(memory, layout, globals.mheap),
             ..Processors::default()
         };
+        let mut seen = HashSet::new();
         for (index, pointer) in words(memory, "allp", allp.ptr, allp.cap)?.enumerate() {
             let beyond = index as u64 >= allp.len;
             if beyond && pointer == 0 {
                 continue;
             }
-            match Processor::decode(memory, layout, Addr(pointer), globals.emptymspan) {
+            let decoded = match seen.insert(pointer) {
+                true => Processor::decode(memory, layout, Addr(pointer), globals.emptymspan),
+                false => Err(header.invalid("it names a P twice")),
+            };
+            match decoded {
                 Ok(p) if beyond => all.retired += u64::from(p.status == PStatus::Dead),
                 Ok(p) => all.live.push(p),
                 Err(error) => {

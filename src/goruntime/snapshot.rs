@@ -45,6 +45,15 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Whether the runtime has made nothing yet, no P, no goroutine and no span: its program has only just begun, or
+    /// something else runs in its place.
+    pub fn is_blank(&self) -> bool {
+        match (&self.processors, &self.goroutines, &self.spans) {
+            (Ok(ps), Ok(gs), Ok(spans)) => ps.live.is_empty() && gs.all.is_empty() && spans.count() == 0,
+            _ => false,
+        }
+    }
+
     /// Decodes everything that the summary planner captured.
     pub fn decode(memory: &dyn Memory, layout: &Layout, variant: &Variant, globals: &Globals) -> Snapshot {
         let spans = whole_enough(Spans::decode(memory, layout, globals.mheap), |spans| Missed {

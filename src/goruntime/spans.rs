@@ -11,6 +11,11 @@ use crate::memory::{Addr, Gathered, Memory, MemoryError, Missing};
 
 /// More span structures than any real heap has (a span for each 8 KiB of 1 TiB).
 const MOST_SPANS: u64 = 1 << 27;
+/// So many are not believed unseen.
+const MANY: u64 = 1 << 20;
+/// How many of them are looked at, and how many of these may be the same.
+const LOOKS: u64 = 1024;
+const MOST_REPEATED: usize = 16;
 /// Fewer than this are not worth a second thread.
 const WORTH_SHARING: usize = 16 << 10;
 
@@ -336,10 +341,26 @@ pub(super) fn in_parts<T: Send>(count: usize, weight: usize, work: impl Fn(Indic
 pub(super) fn all_spans(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Result<GoSlice, DecodeError> {
     let view = View::new(memory, "mheap_", mheap);
     let all = view.slice(layout.mheap.allspans)?;
-    match all.len > MOST_SPANS {
-        true => Err(view.invalid("allspans has an impossible length")),
-        false => Ok(all),
+    if all.len > MOST_SPANS {
+        return Err(view.invalid("allspans has an impossible length"));
     }
+    let bytes = usize::try_from(all.len.saturating_mul(8)).unwrap_or(usize::MAX);
+    if all.len >= MANY && memory.bytes(all.ptr, bytes).is_ok_and(repeats_itself) {
+        return Err(view.invalid("allspans names few structures again and again"));
+    }
+    Ok(all)
+}
+
+/// Whether a long array of pointers leads to so few structures that a look here and there finds the same ones. No array
+/// of the runtime does, and a record for each pointer would take far more memory than the target has.
+fn repeats_itself(pointers: &[u8]) -> bool {
+    let (pointers, _) = pointers.as_chunks::<8>();
+    let looks = (0..LOOKS).map(|look| look.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (pointers.len() as u64).max(1));
+    let mut seen: Vec<&[u8; 8]> = looks.filter_map(|index| pointers.get(index as usize)).collect();
+    seen.sort_unstable();
+    let before = seen.len();
+    seen.dedup();
+    before - seen.len() > MOST_REPEATED
 }
 
 #[cfg(test)]
@@ -360,6 +381,15 @@ mod tests {
             assert_eq!(overlapping(&[other.to_vec(), one.to_vec()]), 2);
         }
         assert_eq!(overlapping(&[]), 0);
+    }
+
+    #[test]
+    fn few_structures_named_often_are_noticed() {
+        let array = |of: u64| -> Vec<u8> { (0..1u64 << 20).flat_map(|n| (n % of * 160).to_le_bytes()).collect() };
+        assert!(repeats_itself(&array(1)));
+        assert!(repeats_itself(&array(1000)));
+        assert!(!repeats_itself(&array(1 << 20)));
+        assert!(!repeats_itself(&[]));
     }
 
     #[test]

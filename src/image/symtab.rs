@@ -17,6 +17,8 @@ const CHUNK: u64 = 1 << 20;
 const ENTRY: usize = 24;
 /// What the names of the runtime's globals begin with.
 const PACKAGE: &[u8] = b"runtime.";
+/// Most bytes of each table read: offsets of names have 32 bits, and the largest programs have some tens of megabytes.
+const MAX_TABLE: u64 = 1 << 30;
 /// No global that is asked for has a longer name, bytes.
 const LONGEST_NAME: usize = 128;
 
@@ -30,9 +32,10 @@ pub fn addresses(elf: &Elf, file: &ExeFile, names: &HashSet<&str>) -> Result<Has
     let wanted = name_offsets(file, strings, names)?;
     let mut found: HashMap<String, Option<u64>> = HashMap::new();
     let chunk = CHUNK - CHUNK % ENTRY as u64;
+    let size = symbols.size.min(MAX_TABLE);
     let mut at = 0;
-    while at < symbols.size && !wanted.is_empty() {
-        let len = chunk.min(symbols.size - at);
+    while at < size && !wanted.is_empty() {
+        let len = chunk.min(size - at);
         let bytes = file.read(symbols.offset.saturating_add(at), len)?;
         for entry in bytes.chunks_exact(ENTRY) {
             let (Some(name), Some(value)) = (u32_at(entry, 0), u64_at(entry, 8)) else {
@@ -59,10 +62,11 @@ pub fn addresses(elf: &Elf, file: &ExeFile, names: &HashSet<&str>) -> Result<Has
 fn name_offsets(file: &ExeFile, strings: &Section, names: &HashSet<&str>) -> Result<HashMap<u32, String>> {
     let package = memmem::Finder::new(PACKAGE);
     let mut wanted = HashMap::new();
+    let size = strings.size.min(MAX_TABLE);
     let mut at = 0;
-    while at < strings.size {
+    while at < size {
         // Overlapping, so that a name across the border is seen whole once.
-        let len = (CHUNK + LONGEST_NAME as u64).min(strings.size - at);
+        let len = (CHUNK + LONGEST_NAME as u64).min(size - at);
         let bytes = file.read(strings.offset.saturating_add(at), len)?;
         for start in package.find_iter(&bytes) {
             let rest = bytes.get(start..).unwrap_or_default();

@@ -45,7 +45,7 @@ pub struct CgroupFacts {
 }
 
 /// Reads one file; `None` when there is none.
-type ReadFile<'a> = dyn Fn(&Path) -> Option<String> + 'a;
+pub type ReadFile<'a> = dyn Fn(&Path) -> Option<String> + 'a;
 
 /// No limit, as cgroup v1 writes it: the largest multiple of the page size.
 const V1_UNLIMITED: u64 = i64::MAX as u64 / (64 << 10) * (64 << 10);
@@ -68,7 +68,8 @@ impl CgroupFacts {
         CgroupFacts::find(&cgroup, &fs::read_to_string("/proc/self/mountinfo").ok()?, &read_host)
     }
 
-    fn find(cgroup: &str, mountinfo: &str, read: &ReadFile) -> Option<CgroupFacts> {
+    /// Of the process with this `/proc/PID/cgroup`, among these mounts; `read` reads the files of the hierarchy.
+    pub fn find(cgroup: &str, mountinfo: &str, read: &ReadFile) -> Option<CgroupFacts> {
         let place = Place::find(cgroup, mountinfo, "memory")?;
         let facts = match place.version {
             CgroupVersion::V1 => v1(&place, read),

@@ -88,7 +88,7 @@ impl ProcDir {
 
 /// What `/proc/PID/stat` says, as far as it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stat {
+pub struct Stat {
     /// R, S, D, T, t, Z, X, I.
     pub state: u8,
     /// Field 9; bit 0x0020_0000 marks a kernel thread.
@@ -104,7 +104,7 @@ impl Stat {
     const KERNEL_THREAD: u64 = 0x0020_0000;
 
     /// Parses the line; the name in parentheses may hold spaces and parentheses itself.
-    pub(crate) fn parse(line: &[u8]) -> Option<Stat> {
+    pub fn parse(line: &[u8]) -> Option<Stat> {
         let close = line.iter().rposition(|&byte| byte == b')')?;
         let rest = std::str::from_utf8(line.get(close + 1..)?).ok()?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();

@@ -111,7 +111,8 @@ impl Residency {
         Ok(found)
     }
 
-    fn by_mapping(smaps: &str) -> Residency {
+    /// From the sums of `/proc/PID/smaps`, where pages cannot be looked up one by one.
+    pub fn by_mapping(smaps: &str) -> Residency {
         let mut mappings: Vec<(u64, u64, u64, u64)> = Vec::new();
         for line in smaps.lines() {
             let first = line.split_ascii_whitespace().next().unwrap_or("");

@@ -10,6 +10,7 @@ use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -153,6 +154,56 @@ pub(crate) fn fork() -> nix::Result<ForkResult> {
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` has no preconditions.
     unsafe { libc::_exit(code) }
+}
+
+/// What the handler of SIGALRM says; a leaked string, or null.
+static LAST_WORDS: AtomicPtr<String> = AtomicPtr::new(std::ptr::null_mut());
+/// The exit code that goes with it.
+static LAST_CODE: AtomicI32 = AtomicI32::new(1);
+
+/// Ends this process when its time is over. Dropped, it lets the process run on.
+#[derive(Debug)]
+pub struct Alarm {
+    _one: (),
+}
+
+impl Alarm {
+    /// From now on `limit`, in whole seconds, is left; then the process ends with exit code `code`.
+    pub fn set(limit: Duration, code: u8) -> Alarm {
+        LAST_CODE.store(code.into(), Ordering::Relaxed);
+        let action = SigAction::new(SigHandler::Handler(out_of_time), SaFlags::SA_RESTART, SigSet::empty());
+        let alarm_only = SigSet::from(Signal::SIGALRM);
+        // SAFETY: the handler only reads two atomics, writes and exits, each of which a handler may do at any time.
+        let handled = unsafe { nix::sys::signal::sigaction(Signal::SIGALRM, &action) };
+        // Whoever started the tool may have blocked it.
+        if handled.and_then(|_| alarm_only.thread_unblock()).is_ok() {
+            let seconds = u32::try_from(limit.as_secs()).unwrap_or(u32::MAX);
+            nix::unistd::alarm::set(seconds.max(1));
+        }
+        Alarm { _one: () }
+    }
+
+    /// What is then written to standard error. The few that are said stay in memory.
+    pub fn say(&self, words: String) {
+        LAST_WORDS.store(Box::into_raw(Box::new(words)), Ordering::Release);
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        nix::unistd::alarm::cancel();
+    }
+}
+
+extern "C" fn out_of_time(_: libc::c_int) {
+    // SAFETY: the pointer is null or leads to a string that nobody changes or frees; `write` and `_exit` may be called
+    // in a handler.
+    unsafe {
+        if let Some(words) = LAST_WORDS.load(Ordering::Acquire).as_ref() {
+            libc::write(libc::STDERR_FILENO, words.as_ptr().cast(), words.len());
+        }
+        libc::_exit(LAST_CODE.load(Ordering::Relaxed))
+    }
 }
 
 /// Gives a signal its default action again.

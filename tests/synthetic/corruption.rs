@@ -4,7 +4,7 @@ use gomemscan::memory::{Addr, Range};
 use proptest::prelude::*;
 
 use crate::analyse;
-use crate::books::lively;
+use crate::lively::lively;
 use crate::synth::{Placed, Release, State, SynthTarget};
 
 /// What a damaged word becomes.

@@ -2,7 +2,7 @@
 
 use gomemscan::goruntime::snapshot::Snapshot;
 
-use crate::books::lively;
+use crate::lively::lively;
 use crate::synth::{Release, SynthTarget};
 
 /// Names of the sections that could not be decoded.

@@ -5,7 +5,7 @@ use gomemscan::memory::{Addr, Range};
 use gomemscan::model::LedgerId;
 
 use crate::analyse;
-use crate::books::lively;
+use crate::lively::lively;
 use crate::synth::{PAGE, Release};
 
 /// Every third 4 KiB page is not resident.

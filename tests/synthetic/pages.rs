@@ -88,7 +88,7 @@ fn a_page_cache_at_the_end_of_memory_has_no_runs() {
 #[test]
 fn runs_cover_exactly_the_pages_that_are_counted() {
     for release in Release::ALL {
-        let target = crate::books::lively(release).build();
+        let target = crate::lively::lively(release).build();
         let pages = pages(&target);
         for (state, count) in [
             (PageState::Idle, pages.idle),

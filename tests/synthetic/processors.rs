@@ -1,6 +1,7 @@
 //! Ps live and retired, and what each keeps.
 
 use gomemscan::analysis;
+use gomemscan::memory::{Addr, Memory};
 
 use crate::books::assert_exact;
 use crate::synth::{Held, P, PAGE, Release, Scan, Span, Sweep, Synth};
@@ -19,6 +20,18 @@ fn retired_ps_stay_behind_the_length_of_allp() {
             (3, 5, Some(5), 3)
         );
         assert_eq!((ps.unreadable, ps.idle_by_sched), (0, 3));
+    }
+}
+
+#[test]
+fn a_p_that_is_listed_twice_counts_once() {
+    for release in Release::ALL {
+        let mut target = Synth::release(release).ps((0..3).map(|_| P::default())).build();
+        let allp = target.w.space.bytes(Addr(target.w.global("allp")), 8).unwrap();
+        let array = u64::from_le_bytes(allp.try_into().unwrap());
+        target.w.put_word(array + 8, target.processors.ps[0]);
+        let ps = target.scan().snapshot.processors.unwrap();
+        assert_eq!((ps.live.len(), ps.unreadable), (2, 1));
     }
 }
 

@@ -34,31 +34,41 @@ impl HostSide {
             .as_ref()
             .map_err(|error| error.to_string())
             .and_then(|maps| Residency::of_process(process, maps).map_err(|error| error.to_string()));
-        let (residency, residency_missing) = match pages {
+        let rss = pages.as_ref().map_or_else(
+            |_| RssFacts::default(),
+            |residency| {
+                let kernel = Kernel::of(process, residency);
+                RssFacts {
+                    page_level: Some(kernel.page_level_bytes),
+                    statm: kernel.statm_bytes,
+                    swap: Some(residency.total_swapped_bytes()),
+                }
+            },
+        );
+        HostSide {
+            cgroup: CgroupFacts::of(process),
+            ..HostSide::of(maps.ok(), pages, rss)
+        }
+    }
+
+    /// The same from mappings and residency, or the reason why that is not known, which are already here.
+    pub fn of(maps: Option<Maps>, residency: std::result::Result<Residency, String>, rss: RssFacts) -> HostSide {
+        let (residency, residency_missing) = match residency {
             Ok(residency) => (Some(residency), None),
             Err(why) => (None, Some(why)),
         };
-        let rss = residency.as_ref().map_or_else(RssFacts::default, |residency| {
-            let kernel = Kernel::of(process, residency);
-            RssFacts {
-                page_level: Some(kernel.page_level_bytes),
-                statm: kernel.statm_bytes,
-                swap: Some(residency.total_swapped_bytes()),
-            }
-        });
         let largest_file = maps
             .as_ref()
-            .ok()
             .zip(residency.as_ref())
             .and_then(|(maps, residency)| largest_mapped_file(maps, &|range| residency.resident_bytes(range)));
         HostSide {
             largest_file,
             residency,
             residency_missing,
-            maps: maps.ok(),
+            maps,
             mappings: Vec::new(),
             rss,
-            cgroup: CgroupFacts::of(process),
+            cgroup: None,
             host: HostFacts::collect(),
         }
     }

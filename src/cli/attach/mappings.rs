@@ -135,10 +135,9 @@ impl<'a> Tables<'a> {
 fn outside(range: Range, heap: &[Range]) -> Vec<Range> {
     let mut parts = Vec::new();
     let mut from = range.start;
-    for cut in heap
-        .iter()
-        .filter(|cut| cut.start < range.end() && cut.end() > range.start)
-    {
+    let first = heap.partition_point(|cut| cut.end() <= range.start);
+    let cuts = heap.iter().skip(first).take_while(|cut| cut.start < range.end());
+    for cut in cuts {
         if cut.start > from {
             parts.push(Range::new(from, cut.start.0 - from.0));
         }

@@ -9,6 +9,10 @@ mod mappings;
 mod runtimes;
 pub(super) mod scan;
 
+pub use self::assemble::assemble;
+pub use self::host::HostSide;
+pub use self::scan::Scanned;
+use super::deadline::Deadline;
 use super::exit::Outcome;
 use super::output::Output;
 use super::plan::{AttachPlan, Pause};
@@ -42,7 +46,12 @@ pub fn run(plan: AttachPlan) -> anyhow::Result<Outcome> {
         with_args: plan.with_args,
     };
     let mut progress = Progress::new(plan.progress);
-    let scanned = scan(pid, &options, &mut |step| progress.step(step));
+    let deadline = Deadline::start(plan.deadline, format!("the scan of process {pid}"));
+    let scanned = scan(pid, &options, &mut |step| {
+        deadline.step(step);
+        progress.step(step);
+    });
+    drop(deadline);
     progress.clear();
     let report = scanned?;
     output.write(&report)?;

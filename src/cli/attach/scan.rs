@@ -9,7 +9,7 @@ use super::choose::agreed;
 use super::find::Found;
 use super::host::HostSide;
 use super::runtimes::CodeFile;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::goruntime::capture::Summary;
 use crate::goruntime::frames::FrameTable;
 use crate::goruntime::locate::Runtime;
@@ -107,6 +107,9 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
         };
         (snapshot, host)
     });
+    if snapshot.is_blank() {
+        return Err(not_started(pid, &found.name));
+    }
     host.sort_mappings(&snapshot);
     steps.end("residency");
 
@@ -179,6 +182,16 @@ fn read_marks(process: &LiveProcess, runtime: &Runtime, snapshot: &Snapshot) -> 
     match failed {
         None => (Some(marks), None),
         Some(why) => (None, Some(why)),
+    }
+}
+
+/// There is a Go runtime in the file, and nobody has started it.
+fn not_started(pid: i32, name: &str) -> Error {
+    Error::NoTarget {
+        what: format!(
+            "the Go runtime of {name} has not started in process {pid}: it has no P, no goroutine and no span"
+        ),
+        remedy: Some("if the process was only just started, try again".to_owned()),
     }
 }
 

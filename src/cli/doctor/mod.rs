@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::attach::enough_memory;
 use super::attach::host::machine;
 use super::attach::scan::tool;
+use super::deadline::Deadline;
 use super::exit::{Outcome, code_of_category};
 use super::output;
 use super::plan::{DoctorPlan, Pause};
@@ -31,7 +32,9 @@ pub fn run(plan: DoctorPlan) -> anyhow::Result<Outcome> {
         remedy: None,
     })?;
     enough_memory()?;
+    let deadline = Deadline::start(plan.deadline, format!("the look at process {pid}"));
     let report = examine(pid, plan.pause);
+    drop(deadline);
     let text = match plan.json {
         true => json::document(&report).map_err(|error| Error::Internal {
             what: format!("the report does not serialise: {error}"),

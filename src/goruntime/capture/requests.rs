@@ -8,6 +8,11 @@ use crate::memory::{Addr, Range, Request};
 /// Ranges closer than this are read as one, bytes.
 const MERGE_GAP: u64 = 4096;
 
+/// Requests of one wave at most. Each has a page of its own, so that they are more than any budget reads.
+const MOST_REQUESTS: usize = 1 << 22;
+/// With so many, those that repeat each other are looked for.
+const MANY: usize = 1 << 20;
+
 /// How many of the latest requests may still grow.
 const LOOK_BACK: usize = 4;
 
@@ -15,6 +20,8 @@ const LOOK_BACK: usize = 4;
 #[derive(Debug, Default)]
 pub struct Requests {
     list: Vec<Request>,
+    /// How long the list was after it was last made short.
+    short: usize,
 }
 
 impl Requests {
@@ -39,10 +46,31 @@ impl Requests {
                 return;
             }
         }
-        self.list.push(Request {
-            range: Range::new(addr, len),
-            what,
+        if self.list.len() >= MANY.max(self.short.saturating_mul(2)) {
+            self.shorten();
+        }
+        if self.list.len() < MOST_REQUESTS {
+            self.list.push(Request {
+                range: Range::new(addr, len),
+                what,
+            });
+        }
+    }
+
+    /// Merges neighbours and repetitions wherever they stand: pointers that lead to and fro between a few places must
+    /// not take memory for each time.
+    fn shorten(&mut self) {
+        self.list
+            .sort_by_key(|request| (request.what, request.range.start, request.range.len));
+        self.list.dedup_by(|next, last| {
+            let joins = next.what == last.what && next.range.start.0 <= last.range.end().0.saturating_add(MERGE_GAP);
+            if joins {
+                let end = last.range.end().max(next.range.end());
+                last.range.len = end.0 - last.range.start.0;
+            }
+            joins
         });
+        self.short = self.list.len();
     }
 
     /// Asks for `len` bytes of a `what` at each of `addrs`. As [`push`](Requests::push), and quick where they come in
@@ -128,6 +156,17 @@ mod tests {
             at_once.push_all("mspan", addrs.into_iter(), 160);
             assert_eq!(one_by_one.into_list(), at_once.into_list());
         }
+    }
+
+    #[test]
+    fn pointers_that_lead_to_and_fro_do_not_pile_up() {
+        let mut requests = Requests::default();
+        for n in 0..3 * MANY as u64 {
+            requests.push("mspan", Addr(0x10_0000 * (1 + n % 6)), 160);
+        }
+        let list = requests.into_list();
+        assert!(list.len() <= MANY, "{}", list.len());
+        assert!(list.iter().all(|request| request.range.len == 160));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) enum Keep {
 /// As much of a unit as is looked at to decide whether to keep it.
 const PREVIEW: u64 = 2048;
 /// Most bytes of units kept; the real ones are some tens of megabytes.
-const MAX_KEPT: u64 = 1 << 30;
+const MAX_KEPT: u64 = 256 << 20;
 
 /// Whether `name` is one that may be asked for.
 fn ours(name: &[u8]) -> bool {
@@ -70,7 +70,7 @@ pub(super) fn build(info: &mut SectionReader, abbrevs: &[u8], side: &Side, keep:
                 if let Some(root) = root {
                     kept = kept.saturating_add(total);
                     if kept > MAX_KEPT {
-                        index.problem(offset, "more than 1 GiB of debug information");
+                        index.problem(offset, "more than 256 MiB of debug information");
                         break;
                     }
                     bytes.shrink_to_fit();

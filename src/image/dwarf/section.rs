@@ -15,7 +15,7 @@ use super::ahead::Ahead;
 /// Largest decompressed section read.
 const MAX_PLAIN: u64 = 4 << 30;
 /// Largest section kept whole (the side tables; `.debug_info` is streamed).
-const MAX_WHOLE: u64 = 1 << 30;
+const MAX_WHOLE: u64 = 64 << 20;
 /// zlib cannot expand its input further than this.
 const MAX_RATIO: u64 = 1032;
 const BUFFER: usize = 256 << 10;

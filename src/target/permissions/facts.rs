@@ -20,7 +20,7 @@ const CAP_SYS_PTRACE: u32 = 19;
 
 /// Where the kernel shows itself; tests lay out trees of their own.
 #[derive(Clone, Debug)]
-pub(crate) struct Roots {
+pub struct Roots {
     /// `/proc`.
     pub proc: PathBuf,
     /// `/sys`.
@@ -142,7 +142,7 @@ impl Facts {
     }
 
     /// What `/proc` and `/sys` say, with every answer of the kernel open.
-    pub(crate) fn read(roots: &Roots, pid: i32) -> Facts {
+    pub fn read(roots: &Roots, pid: i32) -> Facts {
         let text = |path: PathBuf| fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
         let selinux = roots.sys.join("fs/selinux");
         Facts {

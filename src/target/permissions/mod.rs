@@ -8,7 +8,7 @@ mod rules;
 
 use nix::errno::Errno;
 
-pub use self::facts::{Facts, Own, Theirs};
+pub use self::facts::{Facts, Own, Roots, Theirs};
 pub use self::probe::{Answer, Passage};
 pub use self::rules::{Refusal, examine};
 use crate::error::Error;

@@ -59,10 +59,10 @@ impl SynthTarget {
         self.w.space.unmap(at, 8);
     }
 
-    /// Captures as a scan does, wave by wave, and decodes what was captured.
-    pub fn scan(&self) -> Scan {
+    /// Where everything is, as debug information would say it.
+    pub fn runtime(&self) -> Rc<Runtime> {
         let types = &self.w.types;
-        let runtime = Rc::new(Runtime {
+        Rc::new(Runtime {
             layout: Layout::resolve(types).unwrap(),
             variant: Variant::of(types.release.minor(), Arch::Amd64, types),
             globals: Globals::resolve(types, BIAS).unwrap(),
@@ -76,7 +76,12 @@ impl SynthTarget {
                 certainty: Certainty::Exact,
             },
             warnings: Vec::new(),
-        });
+        })
+    }
+
+    /// Captures as a scan does, wave by wave, and decodes what was captured.
+    pub fn scan(&self) -> Scan {
+        let runtime = self.runtime();
         let mut captured = Captured::nothing(Rc::new(self.w.space.clone()));
         let mut waves = 0;
         {
