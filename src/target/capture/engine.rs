@@ -5,8 +5,8 @@
 use std::io::IoSliceMut;
 use std::sync::atomic::Ordering;
 
-use super::gather::{self, GatherCall, GatherPlan};
 use super::deadline::Deadline;
+use super::gather::{self, GatherCall, GatherPlan};
 use super::reader::{Pages, RangeReader, ReadError, Readable};
 use super::region::Region;
 use super::runs::{MAX_CALL_BYTES, Pieces, cut_first, join, split};

@@ -23,6 +23,9 @@ const MAX_FAULTS: usize = 64;
 /// As [`RangeReader::read`](super::reader::RangeReader::read).
 pub(crate) type Read<'a> = dyn FnMut(&[Range], &mut [IoSliceMut<'_>]) -> Result<usize, ReadError> + 'a;
 
+/// Has the place of a record filled.
+pub(crate) type Place<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut [u8])) + 'a;
+
 /// One call's worth of structures.
 #[derive(Debug, Default)]
 pub(crate) struct GatherCall {
@@ -116,12 +119,7 @@ impl GatherPlan {
     }
 
     /// Makes the records of structures that are partly zeros. Returns how many bytes were read.
-    pub(crate) fn patch(
-        &self,
-        read: &mut Read<'_>,
-        place: &mut dyn FnMut(usize, &mut dyn FnMut(&mut [u8])),
-        pass: u8,
-    ) -> Result<u64, ReadError> {
+    pub(crate) fn patch(&self, read: &mut Read<'_>, place: &mut Place<'_>, pass: u8) -> Result<u64, ReadError> {
         let mut structure = vec![0; self.shape.size()];
         let mut bytes = 0;
         for Patched { record, addr, parts } in &self.patched {
