@@ -1,0 +1,150 @@
+//! What a pass does for a planner that gathers: a rehearsal makes room and plans, the others fill the records.
+
+use std::sync::atomic::Ordering;
+
+use super::{End, Engine, HELPER_STACK};
+use crate::memory::{Gather, Memory, Missing, Planner, RecordShape};
+use crate::target::capture::gather::{self, GatherCall, GatherPlan};
+use crate::target::capture::reader::ReadError;
+
+/// Structures looked for once more in the stop: of each P's store of unused ones some were never written.
+const MOST_LOOKED_AT_AGAIN: usize = 64 << 10;
+
+impl Engine<'_> {
+    /// Has the memory for records made while the rehearsal goes on: of a large heap it takes as long as all the rest.
+    pub(super) fn prepare_records(&mut self, planner: &mut dyn Planner) {
+        if !self.rehearsing || self.store.record_area().is_some() {
+            return;
+        }
+        let Some(gather) = planner.gather(self.store) else {
+            return;
+        };
+        let len = gather.shape.record_bytes();
+        let count = usize::try_from(gather.count.min(self.bytes_left() / len as u64)).unwrap_or(0);
+        let Some(area) = self.store.room_for_records(count, len) else {
+            return;
+        };
+        let shift = self.store.page_shift();
+        let (page, pages) = (area.start >> shift, (count.min(area.room) * len).div_ceil(1 << shift));
+        // SAFETY: only the child rehearses, and it ends without destructors.
+        #[allow(unsafe_code)]
+        let populate = unsafe { self.store.region().populate_later(page, pages) };
+        let thread = std::thread::Builder::new().stack_size(HELPER_STACK).spawn(populate);
+        self.populating = thread.ok();
+    }
+
+    /// Gathers what another pass did not, or, rehearsing, finds out how to.
+    pub(super) fn gather(&mut self, gather: &Gather) -> Result<(), ReadError> {
+        let len = gather.shape.record_bytes();
+        let affordable = self.bytes_left() / len as u64;
+        let wanted = usize::try_from(gather.count.min(affordable)).unwrap_or(0);
+        let Some(area) = self.store.room_for_records(wanted, len) else {
+            self.end = End::Bytes;
+            return Ok(());
+        };
+        let count = wanted.min(area.room);
+        if (count as u64) < gather.count && self.end == End::Running {
+            self.end = End::Bytes;
+        }
+        let known = self.gathering.take();
+        let settled = known.as_ref().map_or(0, |plan| plan.count).min(count);
+        let Ok(pointers) = self.store.bytes(gather.pointers, count.saturating_mul(8)) else {
+            return Ok(()); // those who look for the array will miss it too
+        };
+        let new: Vec<u64> = pointers
+            .chunks_exact(8)
+            .skip(settled)
+            .map(|word| word.try_into().map_or(0, u64::from_le_bytes))
+            .collect();
+        self.filled = self.filled.saturating_add((count * len) as u64);
+        self.store.set_records(count);
+        // What the other pass did not find there may be there by now; of very much, its word is taken.
+        let mut again = known.as_ref().map(GatherPlan::unsettled).unwrap_or_default();
+        let believed = known.as_ref().filter(|_| again.len() > MOST_LOOKED_AT_AGAIN);
+        if believed.is_some() {
+            again.clear();
+        }
+        let again = again.into_iter().filter(|(record, _)| *record < count);
+        let wanted = again.chain((settled..).zip(new.iter().copied()));
+        let (reader, deadline) = (&mut *self.reader, self.limits.deadline);
+        let mut look_up = |start, end| {
+            if deadline.has_passed() {
+                return Ok(None);
+            }
+            let mut found = Vec::new();
+            reader.presence(start, end, &mut found)?;
+            Ok(Some(found))
+        };
+        let mut plan = GatherPlan::new(gather, wanted, &self.readable, &mut look_up)?;
+        if self.rehearsing {
+            plan.count = count;
+            if let Some(thread) = self.populating.take() {
+                // It does not panic; a thread that could not be had leaves the memory to come as it is written.
+                let _ = thread.join();
+            }
+            self.gathering = Some(plan);
+            return Ok(());
+        }
+        for plan in believed.into_iter().chain([&plan]) {
+            self.note_absent(plan);
+            self.patch(plan)?;
+        }
+        let mut buffer = gather::scratch(gather.shape.size());
+        for call in known.iter().flat_map(|plan| &plan.calls).chain(&plan.calls) {
+            self.gather_call(call, &gather.shape, &mut buffer)?;
+        }
+        let header = self.store.region().header();
+        header
+            .records_done
+            .store(count as u64 == gather.count, Ordering::Release);
+        Ok(())
+    }
+
+    fn patch(&mut self, plan: &GatherPlan) -> Result<(), ReadError> {
+        let (reader, store) = (&mut *self.reader, &mut *self.store);
+        let pass = store.pass();
+        let mut place = |record: usize, fill: &mut dyn FnMut(&mut [u8])| fill(store.records_mut(record..record + 1));
+        let bytes = plan.patch(&mut |from, into| reader.read(from, into), &mut place, pass)?;
+        self.gathered_bytes = self.gathered_bytes.saturating_add(bytes);
+        self.count_bytes();
+        Ok(())
+    }
+
+    fn note_absent(&mut self, plan: &GatherPlan) {
+        for &(index, addr, why) in &plan.absent {
+            RecordShape::miss(addr, why, self.store.records_mut(index..index + 1));
+        }
+        let header = self.store.region().header();
+        header.records_lost.fetch_or(!plan.absent.is_empty(), Ordering::Relaxed);
+    }
+
+    fn gather_call(&mut self, call: &GatherCall, shape: &RecordShape, buffer: &mut [u8]) -> Result<(), ReadError> {
+        let records = call.first..call.first + call.records();
+        if self.out_of_time() {
+            let into = self.store.records_mut(records);
+            call.miss(Missing::BudgetSpent, shape.record_bytes(), into);
+            self.store.region().header().records_lost.store(true, Ordering::Relaxed);
+            return Ok(());
+        }
+        let before = self
+            .compare
+            .is_some()
+            .then(|| self.store.records_mut(records.clone()).to_vec());
+        let (pass, shift) = (self.store.pass(), self.store.page_shift());
+        let reader = &mut *self.reader;
+        let into = self.store.records_mut(records);
+        let (bytes, whole) = call.run(&mut |from, into| reader.read(from, into), shape, buffer, into, pass)?;
+        if let Some(before) = before {
+            let (pages, changed, changed_bytes) = gather::compare(&before, into, shape.record_bytes(), shift);
+            let header = self.store.region().header();
+            header.compared_pages.fetch_add(pages, Ordering::Relaxed);
+            header.changed_pages.fetch_add(changed, Ordering::Relaxed);
+            header.changed_bytes.fetch_add(changed_bytes, Ordering::Relaxed);
+        }
+        let header = self.store.region().header();
+        header.records_lost.fetch_or(!whole, Ordering::Relaxed);
+        self.gathered_bytes = self.gathered_bytes.saturating_add(bytes);
+        self.count_bytes();
+        Ok(())
+    }
+}
