@@ -86,6 +86,8 @@ impl LiveProcess {
             Ended::Exited if phase == Phase::Released => Ok(completeness(header, mode)),
             // Reading was over; only letting go took too long, and the kernel has finished that.
             Ended::Killed(_) | Ended::Overdue if phase >= Phase::Releasing => Ok(completeness(header, mode)),
+            // A filter kills for the call that a refusal of would be an answer to.
+            Ended::Killed(Signal::SIGSYS) => Err(self.refused(Access::Ptrace, &io_error(Errno::ENOSYS))),
             Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopped => Ok(Err(Incomplete::PauseSpent)),
             Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopping => {
                 Err(self.too_slow(format!("process {pid} did not stop within the pause budget")))
@@ -93,8 +95,6 @@ impl LiveProcess {
             Ended::Overdue => Err(Error::Internal {
                 what: "reading the running target came to no end".to_owned(),
             }),
-            // A filter kills for the call that a refusal of would be an answer to.
-            Ended::Killed(Signal::SIGSYS) => Err(self.refused(Access::Ptrace, &io_error(Errno::ENOSYS))),
             Ended::Killed(signal) => Err(Error::Internal {
                 what: format!("the capturing child was killed by {}", signal.as_str()),
             }),
