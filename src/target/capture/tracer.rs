@@ -89,7 +89,7 @@ impl<'a> Tracer<'a> {
             if self.known.contains(&tid) {
                 continue;
             }
-            match sys::ptrace_seize(tid) {
+            match self.attach(tid) {
                 Ok(()) => {
                     self.known.insert(tid);
                     self.threads.push((tid, State::Running));
@@ -97,10 +97,20 @@ impl<'a> Tracer<'a> {
                 Err(Errno::ESRCH) => {}
                 // A main thread that has exited before the others stays listed as a zombie.
                 Err(Errno::EPERM) if matches!(self.kernel_state(tid), None | Some(b'Z' | b'X')) => {}
+                Err(_) if self.process.recheck().is_err() => return Err(StopError::Gone),
                 Err(errno) => return Err(StopError::Refused(errno, tid)),
             }
         }
         Ok(self.threads.len() - before)
+    }
+
+    /// Attaches to a thread. In the middle of an exec the main thread is dead for a moment, until the one that called
+    /// exec has taken its number: it was dead when it was refused, and alive when asked.
+    fn attach(&self, tid: i32) -> Result<(), Errno> {
+        match sys::ptrace_seize(tid) {
+            Err(Errno::EPERM) if !matches!(self.kernel_state(tid), None | Some(b'Z' | b'X')) => sys::ptrace_seize(tid),
+            result => result,
+        }
     }
 
     fn kernel_state(&self, tid: i32) -> Option<u8> {
