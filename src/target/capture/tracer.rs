@@ -167,18 +167,21 @@ impl<'a> Tracer<'a> {
                 }
             }
         }
+        // Thousands need their turn on a CPU; what the kernel does with each is asked only when no more come.
+        let mut stuck = false;
         while !slow.is_empty() {
+            let before = slow.len();
             let mut left = Vec::new();
             for index in slow {
                 let Some(&(tid, _)) = self.threads.get(index) else {
                     continue;
                 };
-                let state =
-                    wait_one(tid, Deadline::at(0), &mut self.met_signals).or_else(|| match self.kernel_state(tid) {
-                        None | Some(b'Z' | b'X') => Some(State::Gone),
-                        Some(b'D') => Some(State::InKernel),
-                        Some(_) => None,
-                    });
+                let seen = wait_one(tid, Deadline::at(0), &mut self.met_signals);
+                let state = seen.or_else(|| match stuck.then(|| self.kernel_state(tid)) {
+                    Some(None | Some(b'Z' | b'X')) => Some(State::Gone),
+                    Some(Some(b'D')) => Some(State::InKernel),
+                    Some(Some(_)) | None => None,
+                });
                 match state {
                     Some(state) => self.set(index, state),
                     None if deadline.has_passed() => return Err(StopError::TooSlow(tid)),
@@ -188,6 +191,7 @@ impl<'a> Tracer<'a> {
             if !left.is_empty() {
                 sys::wait_sigchld(std::time::Duration::from_micros(200));
             }
+            stuck = left.len() == before;
             slow = left;
         }
         Ok(())
