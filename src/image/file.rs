@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 
 /// Most bytes one read may ask for: a sparse file can claim any size.
-const MAX_READ: u64 = 1 << 30;
+const MAX_READ: u64 = 256 << 20;
 /// Bytes of one piece of a scan.
 const PIECE: u64 = 1 << 20;
 
@@ -72,7 +72,7 @@ impl ExeFile {
     }
 
     /// Exactly `len` bytes at file offset `offset`. Nothing is allocated for a range that is not inside the file
-    /// or exceeds 1 GiB.
+    /// or exceeds 256 MiB.
     pub fn read(&self, offset: u64, len: u64) -> Result<Vec<u8>> {
         let bytes = self.check(offset, len)?;
         if len > MAX_READ {

@@ -85,7 +85,8 @@ pub(super) fn program_headers(file: &ExeFile, header: &[u8]) -> Option<Result<Ve
     let offset = u64_at(header, 32)?;
     let size = u16_at(header, 54)?;
     let count = u16_at(header, 56)?;
-    if size < SEGMENT_LEN || count == elf::PN_XNUM {
+    // The kernel and the loader take no other size either, and 65535 wide entries would be gigabytes.
+    if size != SEGMENT_LEN || count == elf::PN_XNUM {
         return Some(Err(
             file.malformed("ELF program headers", format!("{count} entries of {size} bytes"))
         ));
@@ -117,7 +118,7 @@ pub(super) fn sections(file: &ExeFile, header: &[u8]) -> std::result::Result<Vec
     if offset == 0 {
         return Ok(Vec::new());
     }
-    if size < SECTION_LEN {
+    if size != SECTION_LEN {
         return Err(format!("entries of {size} bytes"));
     }
     // More than 65279 sections: the real numbers are in the first one.
