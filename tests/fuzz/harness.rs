@@ -36,7 +36,7 @@ impl Target {
         }
         let seeds: Vec<Vec<u8>> = seeds.into_iter().map(|(_, seed)| seed).collect();
         let mut mutator = Mutator::new(self.name);
-        for run in 0..self.runs {
+        for run in 0..wanted().unwrap_or(self.runs) {
             let input = mutator.next(&seeds, self.longest);
             // Shown by the test when it fails: enough to make a seed of.
             let shown = Shown(run, &input);
@@ -66,6 +66,13 @@ impl Target {
             .map(|path| (path.clone(), fs::read(path).unwrap()))
             .collect()
     }
+}
+
+/// So many mutations of each target instead of the usual few (`GOMEMSCAN_FUZZ_RUNS`).
+#[cfg(not(fuzzing))]
+fn wanted() -> Option<u32> {
+    let runs = std::env::var("GOMEMSCAN_FUZZ_RUNS").ok()?;
+    Some(runs.parse().expect("GOMEMSCAN_FUZZ_RUNS is a number"))
 }
 
 /// Prints the input that a panic is about.
