@@ -80,7 +80,7 @@ impl Damageable {
             5 | 6 => {
                 // So that pointers lead to structures of another kind.
                 let other = place(&hit[8..10]);
-                let inside = (value >> 32) % other.len.max(1) & !7;
+                let inside = ((value >> 32) % other.len.max(1)) & !7;
                 (word, (other.start.0 + inside).to_le_bytes().to_vec())
             }
             7 | 8 => {

@@ -95,13 +95,13 @@ impl Base {
             .write_all_at(&input[..(end - part.start) as usize], part.start)
             .unwrap();
         let result = body(self.file());
-        self.restore(size, &[part.start..end]);
+        self.restore(size, std::slice::from_ref(&(part.start..end)));
         result
     }
 
     fn restore(&self, size: u64, undo: &[Range<u64>]) {
         let whole = self.bytes.len() as u64;
-        for range in undo.iter().cloned().chain([size.min(whole)..whole]) {
+        for range in undo.iter().cloned().chain(std::iter::once(size.min(whole)..whole)) {
             let bytes = &self.bytes[range.start as usize..range.end as usize];
             self.file.write_all_at(bytes, range.start).unwrap();
         }
