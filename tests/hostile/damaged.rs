@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -177,6 +178,26 @@ fn ten_million_entries_for_a_few_structures_take_little_memory() {
         for way in [&["--json", "--max-pause", "10s"][..], &["--json", "--no-pause"]] {
             assert_eq!(endings.scan(pid_of(&answer), way), code, "{array}: {}", endings.said);
         }
+        // Wherever the deadline strikes, the target is let go.
+        let scan = Command::new(env!("CARGO_BIN_EXE_gomemscan"))
+            .args([
+                "attach",
+                &pid_of(&answer).to_string(),
+                "--max-pause",
+                "10s",
+                "--deadline",
+                "1s",
+            ])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&scan.stderr);
+        let late = scan.status.code() == Some(7) && said.contains("did not end within 1s (--deadline)");
+        assert!(late || scan.status.code() == Some(code), "{array}: {said}");
+        // The tracer is killed as its parent ends, which may be a moment later.
+        while !at_large(pid_of(&answer)) {
+            std::thread::yield_now();
+        }
+        println!("{array}: {}", said.lines().next().unwrap_or("in time"));
     }
     println!("{endings:?}");
 }
