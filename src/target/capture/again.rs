@@ -91,6 +91,7 @@ impl Again {
         };
         let bytes = calls.iter().flatten().map(|run| run.pages << shift).sum::<usize>();
         let bytes = bytes + gathers.iter().map(GatherCall::records).sum::<usize>() * shape.size();
+        let buffer = gather::scratch(gathers.iter());
         let jobs = deal(calls, gathers, parts.data, shift, area);
         let work = Arc::new(Work {
             copier,
@@ -108,14 +109,13 @@ impl Again {
         });
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let helper = (ahead && bytes >= WORTH_SHARING && cpus > 1)
-            .then(|| helper(&work))
+            .then(|| helper(&work, buffer.clone()))
             .flatten();
         // Up and waiting before the target is stopped, or left to come when it can.
         let patience = monotonic_ns().saturating_add(HELPER_START_NS);
         while helper.is_some() && !work.ready.load(Ordering::Acquire) && monotonic_ns() < patience {
             std::hint::spin_loop();
         }
-        let buffer = work.buffer();
         Again { work, helper, buffer }
     }
 
@@ -177,11 +177,10 @@ fn take_gather(job: &Mutex<Job>) -> Option<GatherCall> {
 
 /// A thread that waits for the start, if it can be had with the right to run before others: without that right the
 /// first thread could end up waiting for it.
-fn helper(work: &Arc<Work>) -> Option<Thread> {
+fn helper(work: &Arc<Work>, mut buffer: Vec<u8>) -> Option<Thread> {
     let work = work.clone();
     let body = move || {
         if sys::run_first() {
-            let mut buffer = work.buffer();
             work.ready.store(true, Ordering::Release);
             while !work.begun.load(Ordering::Acquire) {
                 std::thread::park();
@@ -197,14 +196,6 @@ fn helper(work: &Arc<Work>) -> Option<Thread> {
 }
 
 impl Work {
-    /// What a thread needs to gather.
-    fn buffer(&self) -> Vec<u8> {
-        match self.calls.len() > self.copies {
-            true => gather::scratch(self.shape.size()),
-            false => Vec::new(),
-        }
-    }
-
     /// Makes calls that nobody has taken, in this order.
     fn run(&self, order: impl Iterator<Item = usize>, buffer: &mut [u8]) -> Result<(), ReadError> {
         for index in order {

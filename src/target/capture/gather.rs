@@ -63,10 +63,11 @@ pub(crate) struct GatherPlan {
     pub absent: Vec<(usize, u64, Missing)>,
 }
 
-/// A buffer that holds what one call reads, its memory already in place.
-pub(crate) fn scratch(size: usize) -> Vec<u8> {
+/// A buffer that holds what any of these calls reads, its memory already in place.
+pub(crate) fn scratch<'a>(calls: impl Iterator<Item = &'a GatherCall>) -> Vec<u8> {
+    let bytes = calls.map(|call| call.bytes as usize).max().unwrap_or(0);
     // Zeroes would be memory only once they are read.
-    vec![0xff; MAX_CALL_BYTES as usize + size]
+    vec![0xff; bytes]
 }
 
 impl GatherPlan {

@@ -89,8 +89,9 @@ impl Engine<'_> {
             self.note_absent(plan);
             self.patch(plan)?;
         }
-        let mut buffer = gather::scratch(gather.shape.size());
-        for call in known.iter().flat_map(|plan| &plan.calls).chain(&plan.calls) {
+        let calls = || known.iter().flat_map(|plan| &plan.calls).chain(&plan.calls);
+        let mut buffer = gather::scratch(calls());
+        for call in calls() {
             self.gather_call(call, &gather.shape, &mut buffer)?;
         }
         let header = self.store.region().header();
