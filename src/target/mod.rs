@@ -29,5 +29,5 @@ pub use permissions::Access;
 pub use process::{LiveProcess, ProcessInfo, SharedNamespaces};
 pub use residency::{Residency, ResidencyGrade, RssFacts};
 pub use roots::open_on_host;
-pub use sys::{Alarm, no_deadly_signals, step_aside};
+pub use sys::{Alarm, no_deadly_signals};
 pub use threads::ThreadFacts;

@@ -355,21 +355,6 @@ pub(crate) fn may_run_first() -> bool {
     permitted
 }
 
-/// Lets others go first from now on, the target above all: what a scan does outside of its stop can wait. Without the
-/// right to take that back for the stop, only when the stop is `over`.
-pub fn step_aside(over: bool) {
-    // SAFETY: no memory is passed.
-    let set = |nice| unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) == 0 };
-    // SAFETY: as above.
-    let now = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
-    if now < ASIDE && (over || (set(now - 1) && set(now))) {
-        set(ASIDE);
-    }
-}
-
-/// A niceness that leaves a busy target nine tenths of a CPU that it shares with the tool.
-const ASIDE: i32 = 10;
-
 /// Gives this thread the largest share that an ordinary one can have, where that is permitted.
 pub(crate) fn run_often() {
     // SAFETY: no memory is passed.

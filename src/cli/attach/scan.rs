@@ -20,7 +20,7 @@ use crate::goruntime::snapshot::Snapshot;
 use crate::image::Image;
 use crate::memory::{Memory, Range};
 use crate::model::{self, AttachReport, Confidence, Layout, LayoutSource, Process, Step, Symbols, Tool};
-use crate::target::{Capture, CaptureOptions, LiveProcess, StopKind, step_aside};
+use crate::target::{Capture, CaptureOptions, LiveProcess, StopKind};
 
 /// How to scan.
 #[derive(Clone, Debug)]
@@ -82,7 +82,6 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
         progress,
     };
 
-    step_aside(false);
     steps.begin("opening the process");
     let mut process = LiveProcess::open(pid)?;
     steps.end("open");
@@ -95,7 +94,6 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.begin("copying the runtime's structures");
     let mut planner = || -> Box<dyn crate::memory::Planner> { Box::new(Summary::new(runtime.clone())) };
     let capture = process.capture(&mut planner, &options.capture)?;
-    step_aside(true);
     steps.end("capture");
 
     steps.begin("decoding");
