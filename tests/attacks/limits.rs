@@ -184,7 +184,8 @@ fn a_target_that_shares_little_memory_with_the_tool_survives() {
             group.set("memory.limit_in_bytes", bytes)
         }
     };
-    for mib in [1, 2, 3, 4, 6, 8, 12, 16, 32, 64] {
+    // With less left, starting any process can be the target's end: before the tool can say that it is the one to go.
+    for mib in [4, 6, 8, 12, 16, 32, 64] {
         limit(if group.unified { "max" } else { "-1" });
         // It stands still: what it allocates itself would be its own end.
         let mut victim = Victim::in_group(&["-spans", "30000", "-touched", "200", "-loops", "-"], |pid| {
@@ -197,7 +198,7 @@ fn a_target_that_shares_little_memory_with_the_tool_survives() {
             victim.runs_on();
             // Killed by the kernel, mostly before it has come to say anything, or refusing by itself.
             let refused = code == -1 || code == 7 && said.contains("memory limit");
-            assert!(mib > 3 || refused, "{code}: {said}");
+            assert!(code != 7 || refused, "{code}: {said}");
             codes.push(code);
         }
         println!("{mib} MiB left: exit codes {codes:?}");
