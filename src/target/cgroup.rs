@@ -157,6 +157,9 @@ impl Place {
                 return None;
             }
             let mount = PathBuf::from(mount);
+            if !mount.is_absolute() {
+                return None; // no kernel writes that; it would lead into the current directory
+            }
             Some(Place {
                 version,
                 path: path.to_owned(),
