@@ -76,6 +76,8 @@ impl Engine<'_> {
             Ok(Some(found))
         };
         let mut plan = GatherPlan::new(gather, wanted, &self.readable, &mut look_up)?;
+        // What there was no time to look up is missing for that reason.
+        self.out_of_time();
         if self.rehearsing {
             plan.count = count;
             if let Some(thread) = self.populating.take() {

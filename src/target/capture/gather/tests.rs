@@ -22,6 +22,8 @@ struct Words {
     bad: Vec<u64>,
     written: BTreeMap<u64, u64>,
     calls: usize,
+    /// Looking up structures takes until then.
+    slow: Option<Deadline>,
 }
 
 impl Words {
@@ -54,7 +56,7 @@ impl Words {
         let mut store = Store::new(&ranges, 1 << 20).unwrap();
         let limits = Limits {
             bytes,
-            deadline: Deadline::at(u64::MAX),
+            deadline: self.slow.unwrap_or(Deadline::at(u64::MAX)),
         };
         let end = Engine::new(self, &mut store, limits, false).run(&mut Wish(count));
         let found = match store.records() {
@@ -76,6 +78,9 @@ impl RangeReader for Words {
     }
 
     fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
+        while start >= 0x20_0000 && self.slow.is_some_and(|slow| !slow.has_passed()) {
+            std::hint::spin_loop();
+        }
         for at in (start..end)
             .step_by(PAGE as usize)
             .filter(|at| !self.absent.contains(at))
@@ -211,6 +216,18 @@ fn the_byte_budget_bounds_the_records() {
     assert_eq!(end, Ok(End::Bytes));
     assert_eq!(found.len(), 100);
     assert!(found.iter().all(Result::is_ok));
+}
+
+#[test]
+fn no_time_to_look_structures_up_is_told_as_such() {
+    // Two groups: the time is over with the first, of which nothing is to be read.
+    let pointers = [0x20_0000, 0x50_0000];
+    let mut target = Words::with(&pointers);
+    target.absent = vec![0x20_0000];
+    target.slow = Some(Deadline::at(u64::MAX).or_in(20_000_000));
+    let (end, found) = target.gather(2, 1 << 30);
+    assert_eq!(end, Ok(End::Time));
+    assert_eq!(found, [Ok(0), Err(Missing::BudgetSpent)]);
 }
 
 #[test]
