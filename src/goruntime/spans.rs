@@ -227,21 +227,31 @@ impl Part {
             let kind = match records.record(index) {
                 // A list that changed meanwhile.
                 Ok(record) if Gathered::address(record).0 != addr => found.missing(addr, size, Missing::NotCaptured),
-                Ok(record) => found.look(addr, record),
+                Ok(record) => {
+                    found.row(addr, size, index);
+                    found.look(addr, record)
+                }
                 Err(why) => found.missing(addr, size, why),
             };
             found.kinds.push(kind);
-            match found.rows.last_mut() {
-                Some(row) if row.end == addr => row.end = addr.saturating_add(size),
-                _ => found.rows.push(Row {
-                    start: addr,
-                    end: addr.saturating_add(size),
-                    first: index,
-                }),
-            }
         }
         found.places.iter_mut().for_each(|places| places.sort_unstable());
         found
+    }
+
+    /// Notes where a structure is. Those that are not here need no place: a list can name any number of them.
+    fn row(&mut self, addr: u64, size: u64, index: usize) {
+        let end = addr.saturating_add(size);
+        match self.rows.last_mut() {
+            Some(row) if row.end == addr && row.first as u64 + (addr - row.start) / size.max(1) == index as u64 => {
+                row.end = end;
+            }
+            _ => self.rows.push(Row {
+                start: addr,
+                end,
+                first: index,
+            }),
+        }
     }
 
     fn look(&mut self, addr: u64, record: &[u8]) -> Kind {
