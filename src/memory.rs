@@ -5,7 +5,7 @@ mod gather;
 
 use std::fmt;
 
-pub use gather::{Gather, Gathered, RecordShape, Records};
+pub use gather::{Choice, Gather, Gathered, MOST_LISTS, Place, RecordShape, Records};
 
 /// An address in the target's address space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -100,8 +100,9 @@ pub trait Memory {
     /// `len` bytes at `addr`, borrowed. Fails when any of them is missing.
     fn bytes(&self, addr: Addr, len: usize) -> Result<&[u8], MemoryError>;
 
-    /// What was gathered for the planner's [`Gather`], where the source can do that.
-    fn gathered(&self) -> Option<Gathered> {
+    /// What was gathered for this wish of the planner's, where the source can do that.
+    fn gathered(&self, gather: &Gather) -> Option<Gathered> {
+        let _ = gather;
         None
     }
 }
@@ -124,15 +125,9 @@ pub trait Planner {
     /// come in any order: the capture engine sorts, merges and reads them in as few calls as it can.
     fn wave(&mut self, wave: usize, captured: &dyn Memory) -> Vec<Request>;
 
-    /// Whether no later wave looks at what wave `wave` asks for. A rehearsal then only finds it.
-    fn is_last_need(&self, wave: usize) -> bool {
-        let _ = wave;
-        false
-    }
-
     /// What to gather once the waves have come to their end.
-    fn gather(&mut self, captured: &dyn Memory) -> Option<Gather> {
+    fn gather(&mut self, captured: &dyn Memory) -> Vec<Gather> {
         let _ = captured;
-        None
+        Vec::new()
     }
 }

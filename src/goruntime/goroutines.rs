@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 
 use super::capture::WHOLE_SLICE;
-use super::cursor::{DecodeError, Fields, Record, View, words};
+use super::cursor::{DecodeError, Fields, GoSlice, View, words};
 use super::globals::Globals;
-use super::layout::Layout;
+use super::layout::{Field, GLayout, Layout};
 use super::processors::Processors;
-use super::repeats::{Repeats, UNSUSPECTED};
+use super::repeats::{Repeats, UNSUSPECTED, names_few};
 use super::variants::{FinalizerGoroutine, Variant};
-use crate::memory::{Addr, Memory};
+use crate::memory::{Addr, Gather, Gathered, Memory, MemoryError, Place, RecordShape};
 
 /// More goroutines than any process has.
 const MOST_GS: u64 = 1 << 27;
@@ -101,10 +101,9 @@ impl Goroutines {
         processors: Option<&Processors>,
     ) -> Result<Goroutines, DecodeError> {
         let header = View::new(memory, "allgs", globals.allgs);
-        let allgs = header.slice(WHOLE_SLICE)?;
-        if allgs.len > MOST_GS {
-            return Err(header.invalid("it has an impossible length"));
-        }
+        let allgs = all_goroutines(memory, globals)?;
+        let gather = gather(&layout.g, allgs.ptr, allgs.len)
+            .ok_or_else(|| header.invalid("its goroutines have fields of impossible sizes"))?;
         let sched = View::new(memory, "sched", globals.sched);
         let mut gs = Goroutines {
             ngsys: sched.int(layout.sched.ngsys)?,
@@ -115,11 +114,24 @@ impl Goroutines {
                 .saturating_sub(sched.int(layout.sched.nmfreed)?),
             ..Goroutines::default()
         };
-        let pointers = words(memory, "allgs", allgs.ptr, allgs.len)?;
-        gs.all.reserve(pointers.len().min(UNSUSPECTED));
+        let pointers = || words(memory, "allgs", allgs.ptr, allgs.len);
+        let records = match memory.gathered(&gather) {
+            Some(records) => records,
+            None => Gathered::from_structures(memory, &gather, pointers()?),
+        };
+        gs.all.reserve(records.count().min(UNSUSPECTED));
         let mut repeats = Repeats::default();
-        for pointer in pointers {
-            match Goroutine::decode(memory, layout, variant, Addr(pointer)) {
+        for (index, pointer) in pointers()?.enumerate() {
+            let addr = Addr(pointer);
+            let decoded = match records.record(index) {
+                Ok(record) => Goroutine::of(addr, record, variant),
+                Err(why) => {
+                    let (what, len) = ("g", layout.g.size);
+                    let source = MemoryError { addr, len, why };
+                    Err(DecodeError::Missing { what, source })
+                }
+            };
+            match decoded {
                 Ok(g) => {
                     gs.all.push(g);
                     repeats.drop_from(&mut gs.all, |g| g.addr);
@@ -203,29 +215,100 @@ impl Goroutines {
 }
 
 impl Goroutine {
-    fn decode(memory: &dyn Memory, layout: &Layout, variant: &Variant, addr: Addr) -> Result<Goroutine, DecodeError> {
-        let l = &layout.g;
-        let r = Record::read(memory, "g", addr, l.size)?;
-        let status = r.u32(l.atomicstatus)? & !variant.status.scan_bit;
+    /// Makes sense of a record.
+    fn of(addr: Addr, record: &[u8], variant: &Variant) -> Result<Goroutine, DecodeError> {
+        let word = |at: usize| record.get(at..).and_then(|rest| rest.first_chunk::<8>());
+        let word = |at: usize| word(at).map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let byte = |at: usize| record.get(at).copied().unwrap_or(0);
+        let status = record.get(ATOMICSTATUS..).and_then(|rest| rest.first_chunk::<4>());
+        let status = status.map_or(0, |bytes| u32::from_le_bytes(*bytes)) & !variant.status.scan_bit;
         if variant.status.name(status).is_none() {
-            return Err(r.invalid("its status is none that the runtime has"));
+            let (what, why) = ("g", "its status is none that the runtime has");
+            return Err(DecodeError::Invalid { what, addr, why });
         }
-        let (lo, hi) = (r.uint(l.stack_lo)?, r.uint(l.stack_hi)?);
+        let (lo, hi) = (word(STACK_LO), word(STACK_HI));
         Ok(Goroutine {
             addr,
-            id: r.uint(l.goid)?,
+            id: word(GOID),
             status,
-            wait_reason: r.uint(l.waitreason)? as u8,
-            wait_since: r.int(l.waitsince)?,
-            gopc: r.uint(l.gopc)?,
-            startpc: r.uint(l.startpc)?,
+            wait_reason: byte(WAITREASON),
+            wait_since: word(WAITSINCE) as i64,
+            gopc: word(GOPC),
+            startpc: word(STARTPC),
             stack_bytes: hi.saturating_sub(lo),
             stack_lo: lo,
-            schedlink: r.addr(l.schedlink)?,
-            locked: !r.addr(l.lockedm)?.is_nil(),
-            running_cleanups: l.running_cleanups.map(|field| r.uint(field)).transpose()?.unwrap_or(0) != 0,
+            schedlink: Addr(word(SCHEDLINK)),
+            locked: word(LOCKEDM) != 0,
+            running_cleanups: byte(RUNNING_CLEANUPS) != 0,
         })
     }
+}
+
+/// Where the fields are in the record of a g; `0` is the status of the record.
+const WAITREASON: usize = 1;
+const RUNNING_CLEANUPS: usize = 2;
+const ATOMICSTATUS: usize = 4;
+const STACK_LO: usize = 8;
+const STACK_HI: usize = 16;
+const GOID: usize = 24;
+const WAITSINCE: usize = 32;
+const GOPC: usize = 40;
+const STARTPC: usize = 48;
+const SCHEDLINK: usize = 56;
+const LOCKEDM: usize = 64;
+const RECORD_BYTES: usize = 72;
+/// The list of a capture that the records of goroutines are in.
+const LIST: usize = 0;
+
+/// What a scan keeps of `count` goroutines, whose structures an array of pointers leads to. `None` for a layout with
+/// fields of sizes that they have in no release.
+pub fn gather(l: &GLayout, pointers: Addr, count: u64) -> Option<Gather> {
+    let fields = [
+        Some((l.waitreason, WAITREASON, 1)),
+        l.running_cleanups.map(|field| (field, RUNNING_CLEANUPS, 1)),
+        Some((l.atomicstatus, ATOMICSTATUS, 4)),
+        Some((l.stack_lo, STACK_LO, 8)),
+        Some((l.stack_hi, STACK_HI, 8)),
+        Some((l.goid, GOID, 8)),
+        Some((l.waitsince, WAITSINCE, 8)),
+        Some((l.gopc, GOPC, 8)),
+        Some((l.startpc, STARTPC, 8)),
+        Some((l.schedlink, SCHEDLINK, 8)),
+        Some((l.lockedm, LOCKEDM, 8)),
+    ];
+    let fits = |(field, to, bytes): (Field, usize, u64)| {
+        (field.size == bytes).then_some(Place {
+            from: field.offset,
+            to,
+            bytes,
+            late: false,
+        })
+    };
+    let fields: Option<Vec<Place>> = fields.into_iter().flatten().map(fits).collect();
+    let empty: &[usize] = match l.running_cleanups {
+        Some(_) => &[],
+        None => &[RUNNING_CLEANUPS],
+    };
+    Some(Gather {
+        what: "g",
+        list: LIST,
+        pointers,
+        count,
+        shape: RecordShape::new(l.size, RECORD_BYTES, 0, &fields?, empty)?,
+    })
+}
+
+/// `allgs`, of a length that can be.
+pub(super) fn all_goroutines(memory: &dyn Memory, globals: &Globals) -> Result<GoSlice, DecodeError> {
+    let header = View::new(memory, "allgs", globals.allgs);
+    let allgs = header.slice(WHOLE_SLICE)?;
+    if allgs.len > MOST_GS {
+        return Err(header.invalid("it has an impossible length"));
+    }
+    if names_few(memory, &allgs) {
+        return Err(header.invalid("it names few goroutines again and again"));
+    }
+    Ok(allgs)
 }
 
 /// Whether user code runs on the finalizer goroutine, which then counts as a user goroutine.

@@ -3,7 +3,7 @@
 
 use super::layout::{Field, Layout, MspanLayout};
 use super::variants::{PAGE_BYTES, SPAN_CLASSES};
-use crate::memory::{Addr, Gather, Gathered, Memory, Range, RecordShape};
+use crate::memory::{Addr, Choice, Gather, Gathered, Memory, Place, Range, RecordShape};
 
 /// More slots than any span has (1024); from Go 1.22 on the field itself ends here.
 const MOST_SLOTS: u32 = u16::MAX as u32;
@@ -22,6 +22,9 @@ pub enum SpanState {
     /// A value that the runtime does not have.
     Odd,
 }
+
+/// `mSpanInUse`.
+const IN_USE: u8 = 1;
 
 /// Where a sweep finds a span, from its sweepgen (runtime/mheap.go, comment on `mspan.sweepgen`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +77,7 @@ pub struct Span {
     pub gcmark_bits: Addr,
     /// Slots allocated as of the last sweep.
     pub alloc_bits: Addr,
-    /// Next span on the list that holds this one.
+    /// Next span on the list that holds this one, if it is managed by hand.
     pub next: Addr,
     /// `*abi.Type` of a large scannable object.
     pub large_type: Addr,
@@ -140,7 +143,7 @@ impl Span {
     pub fn read(memory: &dyn Memory, layout: &Layout, addr: Addr) -> Option<Span> {
         let gather = gather(&layout.mspan, Addr::NIL, 1)?;
         let records = Gathered::from_structures(memory, &gather, std::iter::once(addr.0));
-        Span::of(records.record(0).ok()?).ok()
+        Span::of(addr, records.record(0).ok()?).ok()
     }
 
     /// Span class and sweepgen of a record.
@@ -152,14 +155,14 @@ impl Span {
 
     /// Makes sense of a record. The error says what is impossible about it.
     #[inline]
-    pub(super) fn of(record: &[u8]) -> Result<Span, &'static str> {
-        let span = Span::unchecked(record).ok_or("its record is too short")?;
+    pub(super) fn of(addr: Addr, record: &[u8]) -> Result<Span, &'static str> {
+        let span = Span::unchecked(addr, record).ok_or("its record is too short")?;
         span.possible().map(|()| span)
     }
 
     /// The same of a record that has been found to make sense.
     #[inline]
-    pub(super) fn unchecked(record: &[u8]) -> Option<Span> {
+    pub(super) fn unchecked(addr: Addr, record: &[u8]) -> Option<Span> {
         let record = record.first_chunk::<RECORD_BYTES>()?;
         let word = |at: usize| record.get(at..).and_then(|rest| rest.first_chunk::<8>());
         let word = |at: usize| word(at).map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -168,26 +171,32 @@ impl Span {
         let quarter = |at: usize| record.get(at..).and_then(|rest| rest.first_chunk::<2>());
         let quarter = |at: usize| quarter(at).map_or(0, |bytes| u16::from_le_bytes(*bytes));
         let byte = |at: usize| record.get(at).copied().unwrap_or(0);
+        let state = match byte(STATE) {
+            0 => SpanState::Dead,
+            IN_USE => SpanState::InUse,
+            2 => SpanState::Manual,
+            _ => SpanState::Odd,
+        };
+        let link = Addr(word(LINK) & LINK_BITS);
+        let (next, large_type) = match state {
+            SpanState::InUse => (Addr::NIL, link),
+            _ => (link, Addr::NIL),
+        };
         Some(Span {
-            addr: Gathered::address(record),
+            addr,
             start: word(START),
             npages: word(NPAGES),
             elemsize: word(ELEMSIZE),
             gcmark_bits: Addr(word(GCMARK_BITS)),
             alloc_bits: Addr(word(ALLOC_BITS)),
-            next: Addr(word(NEXT)),
-            large_type: Addr(word(LARGE_TYPE)),
+            next,
+            large_type,
             nelems: half(NELEMS),
             alloc_count: u32::from(quarter(ALLOC_COUNT)),
             alloc_count_before_cache: u32::from(quarter(ALLOC_COUNT_BEFORE_CACHE)),
             sweepgen: half(SWEEPGEN),
             spanclass: byte(SPANCLASS),
-            state: match byte(STATE) {
-                0 => SpanState::Dead,
-                1 => SpanState::InUse,
-                2 => SpanState::Manual,
-                _ => SpanState::Odd,
-            },
+            state,
             user_arena: byte(USER_ARENA) != 0,
         })
     }
@@ -224,23 +233,29 @@ impl Span {
     }
 }
 
-/// Where the fields are in the record of a span: neighbours as they are in the structure of recent releases, so that
-/// few copies bring them. Of `nelems`, a word until Go 1.21, only the lower half is kept.
-const NELEMS: usize = 4;
-const START: usize = 16;
-const NPAGES: usize = 24;
-const ALLOC_BITS: usize = 32;
-const GCMARK_BITS: usize = 40;
-const SWEEPGEN: usize = 48;
-const ALLOC_COUNT: usize = 56;
-const SPANCLASS: usize = 58;
-const STATE: usize = 59;
-const USER_ARENA: usize = 61;
-const ALLOC_COUNT_BEFORE_CACHE: usize = 62;
-const ELEMSIZE: usize = 64;
-const NEXT: usize = 72;
-const LARGE_TYPE: usize = 80;
-pub(super) const RECORD_BYTES: usize = 88;
+/// Where the fields are in the record of a span, which fills a cache line: neighbours as they are in the structure of
+/// recent releases, so that few copies bring them. Of `nelems`, a word until Go 1.21, only the lower half is kept; of the
+/// addresses in `LINK` seven bytes.
+const LINK: usize = 0;
+const STATUS: usize = 7;
+const START: usize = 8;
+const NPAGES: usize = 16;
+const ALLOC_BITS: usize = 24;
+const GCMARK_BITS: usize = 32;
+const SWEEPGEN: usize = 40;
+/// Where `divMul` would be.
+const NELEMS: usize = 44;
+const ALLOC_COUNT: usize = 48;
+const SPANCLASS: usize = 50;
+const STATE: usize = 51;
+const USER_ARENA: usize = 53;
+const ALLOC_COUNT_BEFORE_CACHE: usize = 54;
+const ELEMSIZE: usize = 56;
+pub(super) const RECORD_BYTES: usize = 64;
+/// Of `LINK`, what the status leaves.
+const LINK_BITS: u64 = (1 << 56) - 1;
+/// The list of a capture that the records of spans are in.
+pub(super) const LIST: usize = 1;
 
 /// What a scan keeps of `count` spans, whose structures an array of pointers leads to. `None` for a layout with fields
 /// of sizes that they have in no release.
@@ -249,35 +264,46 @@ pub fn gather(l: &MspanLayout, pointers: Addr, count: u64) -> Option<Gather> {
         size: l.nelems.size.min(4),
         ..l.nelems
     };
-    let optional = |field: Option<Field>, at, most| field.map(|field| (field, at, most));
     let fields = [
         Some((l.state, STATE, 1)),
         Some((l.spanclass, SPANCLASS, 1)),
-        optional(l.is_user_arena_chunk, USER_ARENA, 1),
+        l.is_user_arena_chunk.map(|field| (field, USER_ARENA, 1)),
         Some((l.sweepgen, SWEEPGEN, 4)),
         Some((l.start_addr, START, 8)),
         Some((l.npages, NPAGES, 8)),
         Some((l.elemsize, ELEMSIZE, 8)),
         Some((l.alloc_bits, ALLOC_BITS, 8)),
         Some((l.gcmark_bits, GCMARK_BITS, 8)),
-        Some((l.next, NEXT, 8)),
-        optional(l.large_type, LARGE_TYPE, 8),
         Some((nelems, NELEMS, 4)),
         Some((l.alloc_count, ALLOC_COUNT, 2)),
         Some((l.alloc_count_before_cache, ALLOC_COUNT_BEFORE_CACHE, 2)),
     ];
     // What a release does not have reads as 0.
-    let empty: Vec<usize> = match l.is_user_arena_chunk {
-        Some(_) => Vec::new(),
-        None => vec![USER_ARENA],
+    let mut empty: Vec<usize> = (NELEMS..NELEMS + 4).skip(nelems.size as usize).collect();
+    empty.extend(l.is_user_arena_chunk.is_none().then_some(USER_ARENA));
+    let fits = |(field, to, most): (Field, usize, u64)| {
+        (field.size <= most).then_some(Place {
+            from: field.offset,
+            to,
+            bytes: field.size,
+            late: to == NELEMS,
+        })
     };
-    let fits = |(field, at, most): (Field, usize, u64)| (field.size <= most).then_some((field.offset, at, field.size));
-    let fields: Option<Vec<_>> = fields.into_iter().flatten().map(fits).collect();
+    let fields: Option<Vec<Place>> = fields.into_iter().flatten().map(fits).collect();
+    // Only lists of manual spans are followed, and only large objects have a type.
+    let link = Choice {
+        by: l.state.offset,
+        value: IN_USE,
+        then: l.large_type.map(|field| field.offset),
+        otherwise: Some(l.next.offset),
+        to: LINK,
+    };
     Some(Gather {
         what: "mspan",
+        list: LIST,
         pointers,
         count,
-        shape: RecordShape::new(l.size, RECORD_BYTES, &fields?, &empty)?,
+        shape: RecordShape::new(l.size, RECORD_BYTES, STATUS, &fields?, &empty)?.choosing(link)?,
     })
 }
 

@@ -3,7 +3,32 @@
 
 use std::collections::HashSet;
 
-use crate::memory::Addr;
+use super::cursor::GoSlice;
+use crate::memory::{Addr, Memory};
+
+/// So many pointers are not believed unseen.
+const MANY: u64 = 1 << 20;
+/// How many of them are looked at, and how many of these may be the same.
+const LOOKS: u64 = 1024;
+const MOST_REPEATED: usize = 16;
+
+/// Whether a slice of very many pointers, which has been captured, leads to few structures again and again.
+pub fn names_few(memory: &dyn Memory, pointers: &GoSlice) -> bool {
+    let bytes = usize::try_from(pointers.len.saturating_mul(8)).unwrap_or(usize::MAX);
+    pointers.len >= MANY && memory.bytes(pointers.ptr, bytes).is_ok_and(repeats_itself)
+}
+
+/// Whether a long array of pointers leads to so few structures that a look here and there finds the same ones. No array
+/// of the runtime does, and a record for each pointer would take far more memory than the target has.
+fn repeats_itself(pointers: &[u8]) -> bool {
+    let (pointers, _) = pointers.as_chunks::<8>();
+    let looks = (0..LOOKS).map(|look| look.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (pointers.len() as u64).max(1));
+    let mut seen: Vec<&[u8; 8]> = looks.filter_map(|index| pointers.get(index as usize)).collect();
+    seen.sort_unstable();
+    let before = seen.len();
+    seen.dedup();
+    before - seen.len() > MOST_REPEATED
+}
 
 /// Entries of a list that nobody looks at twice.
 pub const UNSUSPECTED: usize = 1 << 21;
@@ -49,6 +74,15 @@ impl Repeats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn few_structures_named_often_are_noticed() {
+        let array = |of: u64| -> Vec<u8> { (0..1u64 << 20).flat_map(|n| (n % of * 160).to_le_bytes()).collect() };
+        assert!(repeats_itself(&array(1)));
+        assert!(repeats_itself(&array(1000)));
+        assert!(!repeats_itself(&array(1 << 20)));
+        assert!(!repeats_itself(&[]));
+    }
 
     fn listed(pointers: impl Iterator<Item = u64>) -> (Vec<u64>, u64, usize) {
         let mut repeats = Repeats::looking_from(16);

@@ -5,17 +5,13 @@ use std::ops::Range as Indices;
 
 use super::cursor::{DecodeError, Fields, GoSlice, View};
 use super::layout::Layout;
-use super::mspan::{self, RECORD_BYTES, Span, SpanState};
+use super::mspan::{self, Span, SpanState};
+use super::repeats::names_few;
 use super::variants::PAGE_BYTES;
 use crate::memory::{Addr, Gathered, Memory, MemoryError, Missing};
 
 /// More span structures than any real heap has (a span for each 8 KiB of 1 TiB).
 const MOST_SPANS: u64 = 1 << 27;
-/// So many are not believed unseen.
-const MANY: u64 = 1 << 20;
-/// How many of them are looked at, and how many of these may be the same.
-const LOOKS: u64 = 1024;
-const MOST_REPEATED: usize = 16;
 /// Fewer than this are not worth a second thread.
 const WORTH_SHARING: usize = 16 << 10;
 
@@ -40,6 +36,7 @@ struct Row {
 #[derive(Clone, Debug)]
 pub struct Spans {
     records: Gathered,
+    addrs: Vec<u64>,
     kinds: Vec<Kind>,
     rows: Vec<Row>,
     /// Bytes of a span structure.
@@ -73,9 +70,9 @@ impl Spans {
         };
         let pointers = pointers.map_err(|source| DecodeError::Missing { what, source })?;
         let (pointers, _) = pointers.as_chunks::<8>();
-        let records = match memory.gathered() {
-            Some(records) if records.record_bytes() == RECORD_BYTES => records,
-            _ => {
+        let records = match memory.gathered(&gather) {
+            Some(records) => records,
+            None => {
                 let pointers = pointers.iter().map(|word| u64::from_le_bytes(*word));
                 Gathered::from_structures(memory, &gather, pointers)
             }
@@ -88,6 +85,7 @@ impl Spans {
             overlapping: overlapping(&whole.places),
             rows: sorted(whole.rows),
             records,
+            addrs: pointers.iter().map(|w| u64::from_le_bytes(*w)).collect(),
             kinds: whole.kinds,
             size,
             live: whole.live,
@@ -107,7 +105,9 @@ impl Spans {
     pub fn get(&self, index: usize) -> Option<Span> {
         match self.kinds.get(index)? {
             Kind::None => None,
-            Kind::InUse | Kind::Manual => Span::unchecked(self.records.record(index).ok()?),
+            Kind::InUse | Kind::Manual => {
+                Span::unchecked(Addr(*self.addrs.get(index)?), self.records.record(index).ok()?)
+            }
         }
     }
 
@@ -120,9 +120,9 @@ impl Spans {
     pub fn part(&self, part: Indices<usize>) -> impl Iterator<Item = (usize, Span)> {
         let kinds = self.kinds.get(part.clone()).unwrap_or_default();
         let records = self.records.range(part.clone());
-        let of = |((index, kind), record): ((usize, &Kind), Result<&[u8], Missing>)| match kind {
+        let of = move |((index, kind), record): ((usize, &Kind), Result<&[u8], Missing>)| match kind {
             Kind::None => None,
-            Kind::InUse | Kind::Manual => Some((index, Span::unchecked(record.ok()?)?)),
+            Kind::InUse | Kind::Manual => Some((index, Span::unchecked(Addr(*self.addrs.get(index)?), record.ok()?)?)),
         };
         part.zip(kinds).zip(records).filter_map(of)
     }
@@ -225,8 +225,6 @@ impl Part {
         for (index, word) in part.zip(pointers) {
             let addr = u64::from_le_bytes(*word);
             let kind = match records.record(index) {
-                // A list that changed meanwhile.
-                Ok(record) if Gathered::address(record).0 != addr => found.missing(addr, size, Missing::NotCaptured),
                 Ok(record) => {
                     found.row(addr, size, index);
                     found.look(addr, record)
@@ -255,7 +253,7 @@ impl Part {
     }
 
     fn look(&mut self, addr: u64, record: &[u8]) -> Kind {
-        let span = match Span::of(record) {
+        let span = match Span::of(Addr(addr), record) {
             Ok(span) => span,
             Err(why) => {
                 self.impossible += 1;
@@ -354,23 +352,10 @@ pub(super) fn all_spans(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Re
     if all.len > MOST_SPANS {
         return Err(view.invalid("allspans has an impossible length"));
     }
-    let bytes = usize::try_from(all.len.saturating_mul(8)).unwrap_or(usize::MAX);
-    if all.len >= MANY && memory.bytes(all.ptr, bytes).is_ok_and(repeats_itself) {
+    if names_few(memory, &all) {
         return Err(view.invalid("allspans names few structures again and again"));
     }
     Ok(all)
-}
-
-/// Whether a long array of pointers leads to so few structures that a look here and there finds the same ones. No array
-/// of the runtime does, and a record for each pointer would take far more memory than the target has.
-fn repeats_itself(pointers: &[u8]) -> bool {
-    let (pointers, _) = pointers.as_chunks::<8>();
-    let looks = (0..LOOKS).map(|look| look.wrapping_mul(0x9e37_79b9_7f4a_7c15) % (pointers.len() as u64).max(1));
-    let mut seen: Vec<&[u8; 8]> = looks.filter_map(|index| pointers.get(index as usize)).collect();
-    seen.sort_unstable();
-    let before = seen.len();
-    seen.dedup();
-    before - seen.len() > MOST_REPEATED
 }
 
 #[cfg(test)]
@@ -391,15 +376,6 @@ mod tests {
             assert_eq!(overlapping(&[other.to_vec(), one.to_vec()]), 2);
         }
         assert_eq!(overlapping(&[]), 0);
-    }
-
-    #[test]
-    fn few_structures_named_often_are_noticed() {
-        let array = |of: u64| -> Vec<u8> { (0..1u64 << 20).flat_map(|n| (n % of * 160).to_le_bytes()).collect() };
-        assert!(repeats_itself(&array(1)));
-        assert!(repeats_itself(&array(1000)));
-        assert!(!repeats_itself(&array(1 << 20)));
-        assert!(!repeats_itself(&[]));
     }
 
     #[test]

@@ -11,6 +11,8 @@ use super::{Addr, Memory, Missing};
 pub struct Gather {
     /// The runtime structure, for messages.
     pub what: &'static str,
+    /// Which of a capture's lists of records this is: below [`MOST_LISTS`], and another for each kind of structure.
+    pub list: usize,
     /// The array of pointers; its bytes are among those captured.
     pub pointers: Addr,
     /// How many pointers.
@@ -19,13 +21,59 @@ pub struct Gather {
     pub shape: RecordShape,
 }
 
-/// How a structure becomes a record: a status byte at 0, the structure's address (8 bytes) at 8, its fields elsewhere.
-/// Bytes between the fields are anything.
+/// Lists of records that one capture has room for.
+pub const MOST_LISTS: usize = 4;
+
+/// Where a field goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Offset in the structure, bytes.
+    pub from: u64,
+    /// Offset in the record, bytes.
+    pub to: usize,
+    /// Its size: 1, 2, 4 or 8.
+    pub bytes: u64,
+    /// Copied after all that is not, so it can lie between neighbours.
+    pub late: bool,
+}
+
+/// A word that one of two fields of a structure goes to, by the value of a byte of the structure; zero where the one
+/// chosen does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Offset of the byte in the structure.
+    pub by: u64,
+    /// The value with which `then` is taken.
+    pub value: u8,
+    /// Offset in the structure.
+    pub then: Option<u64>,
+    /// Offset in the structure.
+    pub otherwise: Option<u64>,
+    /// Offset in the record. The status may lie on the last byte: no address reaches it.
+    pub to: usize,
+}
+
+/// How a structure becomes a record: its status in one byte, its fields elsewhere. Bytes between the fields are
+/// anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecordShape {
     size: usize,
     len: usize,
+    status: usize,
+    choice: Option<Chosen>,
     pieces: Vec<Piece>,
+    /// Bytes that a piece lies on and that are to read as 0.
+    zeros: Vec<usize>,
+}
+
+/// A [`Choice`] that has its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Chosen {
+    by: usize,
+    value: u8,
+    then: Option<usize>,
+    otherwise: Option<usize>,
+    to: usize,
 }
 
 /// Bytes that are copied in one go. Neighbours in the structure that are neighbours in the record are one piece.
@@ -34,6 +82,7 @@ struct Piece {
     from: usize,
     to: usize,
     bytes: usize,
+    late: bool,
 }
 
 impl Piece {
@@ -49,74 +98,102 @@ impl Piece {
         let bytes = next.from.checked_sub(self.from)?.checked_add(next.bytes)?;
         let alike = next.to.checked_sub(self.to) == next.from.checked_sub(self.from);
         let bytes = bytes.max(self.bytes);
-        (alike && bytes <= 32).then_some(Piece { bytes, ..*self })
+        (alike && bytes <= 32 && self.late == next.late).then_some(Piece { bytes, ..*self })
     }
 }
 
 impl RecordShape {
     /// The largest structure, bytes: far more than any of the runtime's that there are many of.
     const MOST_BYTES: u64 = 64 << 10;
-    const STATUS: usize = 0;
-    /// Where the address of the structure is.
-    pub(crate) const ADDRESS: usize = 8;
 
-    /// Records of `len` bytes of structures of `size` bytes; each field is its offset in the structure, its offset in
-    /// the record, and its size in bytes. `empty` are bytes of the record that stay 0. `None` where a field has no
-    /// place, or a size that no integer has.
-    pub fn new(size: u64, len: usize, fields: &[(u64, usize, u64)], empty: &[usize]) -> Option<RecordShape> {
-        if len < RecordShape::ADDRESS + 8 || !(1..=RecordShape::MOST_BYTES).contains(&size) {
+    /// Records of `len` bytes, with their status at `status`, of structures of `size` bytes. `empty` are bytes of the
+    /// record that read as 0. `None` where a field has no place, or a size that no integer has.
+    pub fn new(size: u64, len: usize, status: usize, fields: &[Place], empty: &[usize]) -> Option<RecordShape> {
+        if status >= len || !(1..=RecordShape::MOST_BYTES).contains(&size) {
             return None;
         }
         let mut shape = RecordShape {
             size: usize::try_from(size).ok()?,
             len,
+            status,
+            choice: None,
             pieces: Vec::new(),
+            zeros: Vec::new(),
         };
         let mut pieces = Vec::new();
-        for &(from, to, bytes) in fields {
+        for &Place { from, to, bytes, late } in fields {
             let piece = Piece {
                 from: usize::try_from(from).ok()?,
                 to,
                 bytes: usize::try_from(bytes).ok()?,
+                late,
             };
-            if !matches!(bytes, 1 | 2 | 4 | 8) || !shape.has_room_for(&piece) {
+            if !matches!(bytes, 1 | 2 | 4 | 8) || !shape.fits(&piece) || piece.covers(status) {
                 return None;
             }
             pieces.push(piece);
         }
-        pieces.sort_unstable_by_key(|piece| piece.from);
+        pieces.sort_unstable_by_key(|piece| (piece.late, piece.from));
         let fields = pieces.clone();
         let mut rest = pieces.as_slice();
         while let Some((first, _)) = rest.split_first() {
             let longest = (1..=rest.len()).rev().find_map(|count| {
                 let (group, _) = rest.split_at_checked(count)?;
-                Some((count, shape.joined(group, &fields, empty)?))
+                Some((count, shape.joined(group, &fields)?))
             });
             let (count, piece) = longest.unwrap_or((1, *first));
             shape.pieces.push(piece);
             rest = rest.get(count..).unwrap_or_default();
         }
+        let covered = |at: &&usize| shape.pieces.iter().any(|piece| piece.covers(**at));
+        shape.zeros = empty.iter().filter(covered).copied().collect();
         Some(shape)
     }
 
-    fn has_room_for(&self, piece: &Piece) -> bool {
-        let ends = |at: usize| at.checked_add(piece.bytes);
-        ends(piece.from).is_some_and(|end| end <= self.size)
-            && ends(piece.to).is_some_and(|end| end <= self.len)
-            && !piece.covers(RecordShape::STATUS)
-            && !(RecordShape::ADDRESS..RecordShape::ADDRESS + 8).any(|at| piece.covers(at))
+    /// The same with a word of two meanings. `None` where it has no place; fields that lie on it win.
+    pub fn choosing(self, choice: Choice) -> Option<RecordShape> {
+        let place = |offset: u64, bytes: usize| {
+            let offset = usize::try_from(offset).ok()?;
+            (offset.checked_add(bytes)? <= self.size).then_some(offset)
+        };
+        let field = |offset: Option<u64>| match offset {
+            Some(offset) => place(offset, 8).map(Some),
+            None => Some(None),
+        };
+        let chosen = Chosen {
+            by: place(choice.by, 1)?,
+            value: choice.value,
+            then: field(choice.then)?,
+            otherwise: field(choice.otherwise)?,
+            to: choice
+                .to
+                .checked_add(8)
+                .filter(|end| *end <= self.len)
+                .map(|_| choice.to)?,
+        };
+        (!(chosen.to..chosen.to + 7).contains(&self.status)).then_some(RecordShape {
+            choice: Some(chosen),
+            ..self
+        })
     }
 
-    /// All fields of a group as one piece that touches no other field.
-    fn joined(&self, group: &[Piece], fields: &[Piece], empty: &[usize]) -> Option<Piece> {
+    /// All fields of a group as one piece that touches no other field, but for those that are copied after it.
+    fn joined(&self, group: &[Piece], fields: &[Piece]) -> Option<Piece> {
         let (first, others) = group.split_first()?;
         let whole = others.iter().try_fold(*first, |piece, next| piece.with(next))?;
         let bytes = Piece::SIZES.into_iter().find(|size| *size >= whole.bytes)?;
         let piece = Piece { bytes, ..whole };
-        let mut strangers = fields.iter().filter(|field| !group.contains(field));
+        let mut strangers = fields
+            .iter()
+            .filter(|field| !group.contains(field) && field.late <= piece.late);
         let alone = strangers.all(|field| !(field.to..field.to + field.bytes).any(|at| piece.covers(at)));
-        let stays = empty.iter().any(|at| piece.covers(*at));
-        (alone && !stays && self.has_room_for(&piece)).then_some(piece)
+        // It may lie on the status, which comes last of all.
+        (alone && self.fits(&piece)).then_some(piece)
+    }
+
+    fn fits(&self, piece: &Piece) -> bool {
+        let ends = |at: usize| at.checked_add(piece.bytes);
+        ends(piece.from).is_some_and(|end| end <= self.size) && ends(piece.to).is_some_and(|end| end <= self.len)
     }
 
     /// Bytes of a structure.
@@ -129,10 +206,21 @@ impl RecordShape {
         self.len
     }
 
-    /// Makes the record of the structure at `addr`, as pass `pass` (1 or 2) found it. The status comes last: a writer
-    /// that is killed leaves no half record behind that looks whole.
-    pub fn fill(&self, addr: u64, structure: &[u8], record: &mut [u8], pass: u8) {
-        for &Piece { from, to, bytes } in &self.pieces {
+    /// Makes the record of a structure, as pass `pass` (1 or 2) found it. The status comes last: a writer that is killed
+    /// leaves no half record behind that looks whole.
+    #[inline]
+    pub fn fill(&self, structure: &[u8], record: &mut [u8], pass: u8) {
+        if let Some(choice) = &self.choice {
+            let chosen = match structure.get(choice.by) == Some(&choice.value) {
+                true => choice.then,
+                false => choice.otherwise,
+            };
+            match chosen {
+                Some(from) => copy::<8>(from, choice.to, structure, record),
+                None => put(record, choice.to, [0; 8]),
+            }
+        }
+        for &Piece { from, to, bytes, .. } in &self.pieces {
             match bytes {
                 1 => copy::<1>(from, to, structure, record),
                 2 => copy::<2>(from, to, structure, record),
@@ -143,15 +231,32 @@ impl RecordShape {
                 _ => copy::<32>(from, to, structure, record),
             }
         }
-        put(record, RecordShape::ADDRESS, addr.to_le_bytes());
+        for at in &self.zeros {
+            put(record, *at, [0]);
+        }
         std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::Release);
-        put(record, RecordShape::STATUS, [pass]);
+        put(record, self.status, [pass]);
     }
 
-    /// Notes why there is no record of the structure at `addr`.
-    pub fn miss(addr: u64, why: Missing, record: &mut [u8]) {
-        put(record, RecordShape::ADDRESS, addr.to_le_bytes());
-        put(record, RecordShape::STATUS, [MISSING | why.code()]);
+    /// Notes why there is no record of a structure.
+    pub fn miss(&self, why: Missing, record: &mut [u8]) {
+        put(record, self.status, [MISSING | why.code()]);
+    }
+}
+
+impl RecordShape {
+    /// How many words of eight bytes differ between the record that pass 1 made and that of pass 2; `None` where one of
+    /// them did not come.
+    pub(crate) fn differing(&self, first: &[u8], second: &[u8]) -> Option<u64> {
+        if first.get(self.status) != Some(&1) || second.get(self.status) != Some(&2) {
+            return None;
+        }
+        let words = first.chunks(8).zip(second.chunks(8)).enumerate();
+        let differ = |(index, (old, new)): &(usize, (&[u8], &[u8]))| match self.status / 8 == *index {
+            true => (0..8).any(|at| at != self.status % 8 && old.get(at) != new.get(at)),
+            false => old != new,
+        };
+        Some(words.filter(differ).count() as u64)
     }
 }
 
@@ -190,15 +295,17 @@ impl Records for Vec<u8> {
 pub struct Gathered {
     records: Arc<dyn Records>,
     len: usize,
+    status: usize,
     pass: u8,
 }
 
 impl Gathered {
-    /// Records of `len` bytes, of which those made by pass `pass` count.
-    pub fn new(records: Arc<dyn Records>, len: usize, pass: u8) -> Gathered {
+    /// Records of this shape, of which those made by pass `pass` count.
+    pub fn new(records: Arc<dyn Records>, shape: &RecordShape, pass: u8) -> Gathered {
         Gathered {
             records,
-            len: len.max(1),
+            len: shape.len.max(1),
+            status: shape.status,
             pass,
         }
     }
@@ -212,11 +319,11 @@ impl Gathered {
             records.resize(at + len, 0);
             let record = records.get_mut(at..).unwrap_or_default();
             match memory.bytes(Addr(pointer), gather.shape.size()) {
-                Ok(structure) => gather.shape.fill(pointer, structure, record, 1),
-                Err(error) => RecordShape::miss(pointer, error.why, record),
+                Ok(structure) => gather.shape.fill(structure, record, 1),
+                Err(error) => gather.shape.miss(error.why, record),
             }
         }
-        Gathered::new(Arc::new(records), len, 1)
+        Gathered::new(Arc::new(records), &gather.shape, 1)
     }
 
     /// How many records there are, missing ones included.
@@ -252,20 +359,12 @@ impl Gathered {
     }
 
     fn whole<'r>(&self, record: &'r [u8]) -> Result<&'r [u8], Missing> {
-        match record.first() {
+        match record.get(self.status) {
             Some(&status) if status == self.pass => Ok(record),
             Some(&status) if status & MISSING != 0 => Err(Missing::of_code(status & !MISSING)),
             // Its turn did not come.
             _ => Err(Missing::BudgetSpent),
         }
-    }
-
-    /// Address of the structure that a record is of.
-    pub fn address(record: &[u8]) -> Addr {
-        let bytes = record
-            .get(RecordShape::ADDRESS..)
-            .and_then(|rest| rest.first_chunk::<8>());
-        Addr(bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes)))
     }
 }
 
@@ -299,17 +398,26 @@ impl Missing {
 mod tests {
     use super::*;
 
+    fn place((from, to, bytes): (u64, usize, u64)) -> Place {
+        let late = false;
+        Place { from, to, bytes, late }
+    }
+
+    fn places(fields: &[(u64, usize, u64)]) -> Vec<Place> {
+        fields.iter().copied().map(place).collect()
+    }
+
     fn shape() -> RecordShape {
-        RecordShape::new(32, 32, &[(8, 16, 8), (4, 24, 4), (2, 28, 2), (1, 30, 1)], &[]).unwrap()
+        let fields = places(&[(8, 16, 8), (4, 24, 4), (2, 28, 2), (1, 30, 1)]);
+        RecordShape::new(32, 32, 0, &fields, &[]).unwrap()
     }
 
     #[test]
     fn fields_go_to_their_places() {
         let structure: Vec<u8> = (0..32).collect();
         let mut record = vec![0u8; 32];
-        shape().fill(0x1234, &structure, &mut record, 2);
+        shape().fill(&structure, &mut record, 2);
         assert_eq!(record[0], 2);
-        assert_eq!(Gathered::address(&record), Addr(0x1234));
         assert_eq!(record[16..31], [8, 9, 10, 11, 12, 13, 14, 15, 4, 5, 6, 7, 2, 3, 1]);
     }
 
@@ -318,55 +426,109 @@ mod tests {
         for field in [
             (32, 16, 1),
             (25, 16, 8),
-            (0, 15, 1),
             (0, 0, 1),
-            (0, 7, 2),
             (0, 31, 2),
             (0, 16, 3),
             (u64::MAX, 16, 8),
+            (0, usize::MAX, 8),
         ] {
-            assert_eq!(RecordShape::new(32, 32, &[field], &[]), None, "{field:?}");
+            assert_eq!(RecordShape::new(32, 32, 0, &[place(field)], &[]), None, "{field:?}");
+        }
+        assert_eq!(RecordShape::new(32, 32, 32, &[], &[]), None);
+        assert_eq!(RecordShape::new(0, 32, 0, &[], &[]), None);
+        let choice = |by, then, otherwise, to| Choice {
+            by,
+            value: 1,
+            then,
+            otherwise,
+            to,
+        };
+        for choice in [
+            choice(32, None, None, 8),
+            choice(0, Some(25), None, 8),
+            choice(0, None, Some(u64::MAX), 8),
+            choice(0, None, None, 25),
+            choice(0, None, None, 0),
+        ] {
+            assert_eq!(shape().choosing(choice), None, "{choice:?}");
         }
     }
 
     #[test]
     fn neighbours_are_copied_together_and_nothing_else_is_touched() {
         let structure: Vec<u8> = (0..64).collect();
-        let shape = |fields: &[(u64, usize, u64)]| {
-            let shape = RecordShape::new(64, 64, fields, &[21]).unwrap();
+        let pieces = |fields: &[Place]| {
+            let shape = RecordShape::new(64, 64, 0, fields, &[21]).unwrap();
             let mut record = vec![0xee; 64];
-            shape.fill(0, &structure, &mut record, 1);
-            for &(from, to, bytes) in fields {
-                let bytes = bytes as usize;
-                assert_eq!(
-                    record[to..to + bytes],
-                    structure[from as usize..][..bytes],
-                    "{fields:?}"
-                );
+            shape.fill(&structure, &mut record, 1);
+            assert!(record[0] == 1 && matches!(record[21], 0 | 0xee));
+            for place in fields {
+                let bytes = place.bytes as usize;
+                let copied = &record[place.to..place.to + bytes];
+                assert_eq!(copied, &structure[place.from as usize..][..bytes], "{fields:?}");
             }
             shape.pieces.len()
         };
+        let shape = |fields: &[(u64, usize, u64)]| pieces(&places(fields));
         assert_eq!(shape(&[(8, 24, 8), (16, 32, 4), (22, 38, 2)]), 1);
         assert_eq!(shape(&[(16, 32, 8), (8, 24, 8), (24, 60, 4)]), 2);
         // What lies between two neighbours belongs to a third.
         assert_eq!(shape(&[(8, 24, 4), (16, 32, 8), (40, 28, 4)]), 3);
-        // What lies between them stays empty.
-        assert_eq!(shape(&[(2, 18, 2), (8, 24, 8)]), 2);
+        // Unless that one comes after them.
+        let mut late = places(&[(8, 24, 4), (16, 32, 8), (40, 28, 4)]);
+        late[2].late = true;
+        assert_eq!(pieces(&late), 2);
+        // What lies between them reads as 0.
+        assert_eq!(shape(&[(2, 18, 2), (8, 24, 8)]), 1);
         // Rounded up, it would reach beyond the end.
         assert_eq!(shape(&[(55, 55, 8), (63, 63, 1)]), 2);
         assert_eq!(
             shape(&[(8, 24, 8), (16, 32, 8), (24, 40, 8), (32, 48, 8), (40, 56, 8)]),
             2
         );
+        // The status lies between two.
+        let shape = RecordShape::new(64, 64, 28, &places(&[(8, 24, 4), (16, 32, 8)]), &[]).unwrap();
+        let mut record = vec![0; 64];
+        shape.fill(&structure, &mut record, 9);
+        assert_eq!((shape.pieces.len(), record[28], record[24], record[32]), (1, 9, 8, 16));
+    }
+
+    #[test]
+    fn one_of_two_fields_is_chosen() {
+        let mut structure: Vec<u8> = (0..32).collect();
+        let choice = Choice {
+            by: 3,
+            value: 3,
+            then: Some(8),
+            otherwise: Some(16),
+            to: 0,
+        };
+        let shape = |choice| {
+            let fields = [place((31, 8, 1))];
+            RecordShape::new(32, 16, 7, &fields, &[]).unwrap().choosing(choice)
+        };
+        let mut record = vec![0xee; 16];
+        let one = shape(choice).unwrap();
+        one.fill(&structure, &mut record, 2);
+        assert_eq!(record[..9], [8, 9, 10, 11, 12, 13, 14, 2, 31]);
+        structure[3] = 0;
+        one.fill(&structure, &mut record, 2);
+        assert_eq!(record[..9], [16, 17, 18, 19, 20, 21, 22, 2, 31]);
+        let none = Choice {
+            otherwise: None,
+            ..choice
+        };
+        shape(none).unwrap().fill(&structure, &mut record, 2);
+        assert_eq!(record[..9], [0, 0, 0, 0, 0, 0, 0, 2, 31]);
     }
 
     #[test]
     fn a_record_counts_only_when_its_pass_does() {
         let mut records = vec![0u8; 4 * 32];
-        shape().fill(8, &[7; 32], &mut records[..32], 2);
-        shape().fill(8, &[7; 32], &mut records[32..64], 1);
-        RecordShape::miss(8, Missing::Swapped, &mut records[64..96]);
-        let gathered = Gathered::new(Arc::new(records), 32, 2);
+        shape().fill(&[7; 32], &mut records[..32], 2);
+        shape().fill(&[7; 32], &mut records[32..64], 1);
+        shape().miss(Missing::Swapped, &mut records[64..96]);
+        let gathered = Gathered::new(Arc::new(records), &shape(), 2);
         let found: Vec<_> = gathered.iter().map(|record| record.err()).collect();
         assert_eq!(
             found,

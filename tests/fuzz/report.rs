@@ -90,19 +90,20 @@ fn captured(space: &Rc<Space>, planner: &mut dyn Planner) -> Captured {
 
 /// The structures of which a scan gathers fields; here they are captured whole.
 fn gathered(captured: &mut Captured, planner: &mut dyn Planner) {
-    let Some(gather) = planner.gather(captured) else { return };
-    let pointers = captured
-        .bytes(gather.pointers, gather.count as usize * 8)
-        .unwrap_or_default();
-    let structures = pointers.chunks_exact(8).map(|word| Request {
-        range: Range::new(
-            Addr(u64::from_le_bytes(word.try_into().unwrap())),
-            gather.shape.size() as u64,
-        ),
-        what: gather.what,
-    });
-    let structures: Vec<Request> = structures.collect();
-    captured.take(&structures);
+    for gather in planner.gather(captured) {
+        let pointers = captured
+            .bytes(gather.pointers, gather.count as usize * 8)
+            .unwrap_or_default();
+        let structures = pointers.chunks_exact(8).map(|word| Request {
+            range: Range::new(
+                Addr(u64::from_le_bytes(word.try_into().unwrap())),
+                gather.shape.size() as u64,
+            ),
+            what: gather.what,
+        });
+        let structures: Vec<Request> = structures.collect();
+        captured.take(&structures);
+    }
 }
 
 /// The kernel's account of the same memory.

@@ -56,11 +56,11 @@ fn gathered_fields_are_those_of_the_structures() {
                 .unwrap();
             assert_eq!((capture.complete, capture.missing_count), (Ok(()), 0));
             assert!(capture.bytes_read >= count * (48 + 8), "{}", capture.bytes_read);
-            let gathered = capture.memory.gathered().unwrap();
+            let gathered = capture.memory.gathered(&planner.wish()).unwrap();
             assert_eq!(gathered.count(), count as usize);
             for (index, record) in (0u64..).zip(gathered.iter()) {
                 let words = [index * 6 + 1, index * 6 + 5].map(u64::to_le_bytes).concat();
-                assert_eq!(record.unwrap()[16..], words, "{index}");
+                assert_eq!(record.unwrap()[8..], words, "{index}");
             }
             if stop == Stop::NoPause {
                 let changes = capture.changes.unwrap();
@@ -83,12 +83,12 @@ fn what_a_pause_too_short_does_not_gather_is_missing() {
         .capture(&mut || Box::new(planner), &pause_of(Duration::from_millis(12)))
         .unwrap();
     assert_eq!(capture.complete, Err(Incomplete::PauseSpent));
-    let gathered = capture.memory.gathered().unwrap();
+    let gathered = capture.memory.gathered(&planner.wish()).unwrap();
     let lost = gathered.iter().filter(Result::is_err).count();
     assert!(lost > 0, "{lost} of {}", gathered.count());
     for (index, record) in (0u64..).zip(gathered.iter()) {
         match record {
-            Ok(record) => assert_eq!(record[16..24], (index * 6 + 1).to_le_bytes()),
+            Ok(record) => assert_eq!(record[8..16], (index * 6 + 1).to_le_bytes()),
             Err(why) => assert_eq!(why, Missing::BudgetSpent),
         }
     }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use gomemscan::memory::{Addr, Gather, Memory, Planner, Range, RecordShape, Request};
+use gomemscan::memory::{Addr, Gather, Memory, Place, Planner, Range, RecordShape, Request};
 use gomemscan::target::{CaptureOptions, LiveProcess, Stop};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
@@ -207,13 +207,27 @@ impl Planner for Gathers {
         }
     }
 
-    fn gather(&mut self, _: &dyn Memory) -> Option<Gather> {
-        Some(Gather {
+    fn gather(&mut self, _: &dyn Memory) -> Vec<Gather> {
+        vec![self.wish()]
+    }
+}
+
+impl Gathers {
+    /// The second and the last of the six words of each structure.
+    pub fn wish(&self) -> Gather {
+        let place = |from, to| Place {
+            from,
+            to,
+            bytes: 8,
+            late: false,
+        };
+        Gather {
             what: "test",
+            list: 0,
             pointers: Addr(self.pointers),
             count: self.count,
-            shape: RecordShape::new(48, 32, &[(8, 16, 8), (40, 24, 8)], &[])?,
-        })
+            shape: RecordShape::new(48, 24, 0, &[place(8, 8), place(40, 16)], &[]).unwrap(),
+        }
     }
 }
 

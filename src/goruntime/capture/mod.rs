@@ -43,7 +43,7 @@ impl Planner for Summary {
         requests
     }
 
-    fn gather(&mut self, captured: &dyn Memory) -> Option<Gather> {
+    fn gather(&mut self, captured: &dyn Memory) -> Vec<Gather> {
         let Runtime {
             layout,
             globals,
@@ -51,9 +51,5 @@ impl Planner for Summary {
             ..
         } = self.runtime.as_ref();
         SummaryPlanner::new(layout, globals, variant).gather(captured)
-    }
-
-    fn is_last_need(&self, wave: usize) -> bool {
-        SummaryPlanner::is_last_need(wave)
     }
 }

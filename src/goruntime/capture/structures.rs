@@ -4,6 +4,7 @@
 use super::Requests;
 use crate::goruntime::cursor::{DecodeError, Fields, View, word, words};
 use crate::goruntime::globals::Globals;
+use crate::goruntime::goroutines::{self, all_goroutines};
 use crate::goruntime::layout::Layout;
 use crate::goruntime::mspan;
 use crate::goruntime::pagealloc::{self, MOST_RANGES, arena_index, chunk_location};
@@ -12,8 +13,6 @@ use crate::goruntime::spans::all_spans;
 use crate::goruntime::variants::{CHUNK_BYTES, SPAN_CLASSES, Variant};
 use crate::memory::{Addr, Gather, Memory, Planner, Request};
 
-/// The wave that asks for what there is most of, but for what is gathered.
-const GOROUTINES: usize = 4;
 /// Waves after which following a chain is given up; a healthy target needs four, and one per 4 KiB of free mcaches
 /// (a GOMAXPROCS of 256 that shrank to 1 leaves 255 of them, up to 2296 bytes each).
 const LAST_WAVE: usize = 256;
@@ -45,11 +44,6 @@ impl<'a> SummaryPlanner<'a> {
             variant,
             chased: Default::default(),
         }
-    }
-
-    /// As [`Planner::is_last_need`].
-    pub(super) fn is_last_need(wave: usize) -> bool {
-        wave == GOROUTINES
     }
 
     /// Arrays that globals point to.
@@ -140,12 +134,6 @@ impl<'a> SummaryPlanner<'a> {
                 Ok(())
             });
         }
-    }
-
-    /// Every g.
-    fn goroutines(&self, memory: &dyn Memory, out: &mut Requests) {
-        let allgs = View::new(memory, "allgs", self.globals.allgs).slice(WHOLE_SLICE);
-        self.each_pointer(memory, allgs.map(|s| (s.ptr, s.len)), "g", self.layout.g.size, out);
     }
 
     fn each_pointer(
@@ -287,27 +275,19 @@ impl Planner for SummaryPlanner<'_> {
                 self.third(captured, &mut out);
                 self.chains(captured, &mut out);
             }
-            // The mass comes last: what a budget leaves out is not what the rest hangs on. A wave without wishes
-            // would end the capture.
-            GOROUTINES => {
-                self.goroutines(captured, &mut out);
-                if out.is_empty() {
-                    self.chains(captured, &mut out);
-                }
-            }
             _ if wave < LAST_WAVE => self.chains(captured, &mut out),
             _ => {}
         }
         out.into_list()
     }
 
-    fn is_last_need(&self, wave: usize) -> bool {
-        SummaryPlanner::is_last_need(wave)
-    }
-
-    /// Every span.
-    fn gather(&mut self, captured: &dyn Memory) -> Option<Gather> {
-        let all = all_spans(captured, self.layout, self.globals.mheap).ok()?;
-        mspan::gather(&self.layout.mspan, all.ptr, all.len)
+    /// Every g and every span: the mass comes last, since what a budget leaves out is not what the rest hangs on.
+    fn gather(&mut self, captured: &dyn Memory) -> Vec<Gather> {
+        let (l, g) = (self.layout, self.globals);
+        let gs = all_goroutines(captured, g).ok();
+        let gs = gs.and_then(|all| goroutines::gather(&l.g, all.ptr, all.len));
+        let spans = all_spans(captured, l, g.mheap).ok();
+        let spans = spans.and_then(|all| mspan::gather(&l.mspan, all.ptr, all.len));
+        gs.into_iter().chain(spans).collect()
     }
 }

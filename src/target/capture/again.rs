@@ -31,6 +31,8 @@ struct Call {
 /// One call that gathers, and where its records go.
 struct Gathering {
     call: GatherCall,
+    list: usize,
+    shape: Arc<RecordShape>,
     into: &'static mut [u8],
 }
 
@@ -54,7 +56,6 @@ struct Work {
     /// First those that copy, then those that gather.
     calls: Vec<Mutex<Job>>,
     copies: usize,
-    shape: RecordShape,
     outcomes: Vec<Outcome>,
     deadline: OnceLock<Deadline>,
     begun: AtomicBool,
@@ -74,31 +75,39 @@ pub(crate) struct Again {
 }
 
 impl Again {
-    /// Prepares `calls`, each sorted by its place in the region, no page in two of them, and what `gathering` has
-    /// planned for `area`. No page of them may be reached through the region before [`Again::copy`] has returned.
+    /// Prepares `calls`, each sorted by its place in the region, no page in two of them, and what the plans of
+    /// `gathering` have planned for their areas. No page of them may be reached through the region before [`Again::copy`] has returned.
     /// `ahead`: this thread runs before all others.
     pub(crate) fn prepare(
         calls: &[Vec<Run>],
-        gathering: Option<(&mut GatherPlan, RecordArea)>,
+        gathering: Vec<(&mut GatherPlan, RecordArea)>,
         parts: Parts,
         (shift, pass): (u32, u8),
         copier: Copier,
         ahead: bool,
     ) -> Again {
-        let (shape, gathers, area) = match gathering {
-            Some((plan, area)) => (plan.shape.clone(), std::mem::take(&mut plan.calls), area),
-            None => Default::default(),
-        };
-        let bytes = calls.iter().flatten().map(|run| run.pages << shift).sum::<usize>();
-        let bytes = bytes + gathers.iter().map(GatherCall::records).sum::<usize>() * shape.size();
-        let buffer = gather::scratch(gathers.iter());
-        let jobs = deal(calls, gathers, parts.data, shift, area);
+        let mut bytes = calls.iter().flatten().map(|run| run.pages << shift).sum::<usize>();
+        let mut gathers = Vec::new();
+        for (plan, area) in gathering {
+            let shape = Arc::new(plan.shape.clone());
+            let planned = plan.calls.drain(..).map(|call| Records {
+                at: area.bytes(call.records()),
+                call,
+                list: plan.list,
+                shape: shape.clone(),
+            });
+            gathers.extend(planned);
+        }
+        for Records { call, shape, .. } in &gathers {
+            bytes += call.records().len() * shape.size();
+        }
+        let buffer = gather::scratch(gathers.iter().map(|records| &records.call));
+        let jobs = deal(calls, gathers, parts.data, shift);
         let work = Arc::new(Work {
             copier,
             outcomes: jobs.iter().map(|_| Outcome::default()).collect(),
             calls: jobs,
             copies: calls.len(),
-            shape,
             deadline: OnceLock::new(),
             begun: AtomicBool::new(false),
             pass,
@@ -164,13 +173,13 @@ pub(crate) struct Brought {
     pub copied: Vec<usize>,
     /// How many bytes those that gather read.
     pub gathered_bytes: u64,
-    /// Calls that gather whose turn did not come.
-    pub left: Vec<GatherCall>,
+    /// Calls that gather whose turn did not come, each with its list.
+    pub left: Vec<(usize, GatherCall)>,
 }
 
-fn take_gather(job: &Mutex<Job>) -> Option<GatherCall> {
+fn take_gather(job: &Mutex<Job>) -> Option<(usize, GatherCall)> {
     match &mut *job.lock().ok()? {
-        Job::Gather(gathering) => Some(std::mem::take(&mut gathering.call)),
+        Job::Gather(gathering) => Some((gathering.list, std::mem::take(&mut gathering.call))),
         Job::Copy(_) => None,
     }
 }
@@ -226,10 +235,15 @@ impl Work {
         let Ok(mut job) = job.lock() else { return Ok(0) };
         let Call { runs, from, into } = match &mut *job {
             Job::Copy(call) => call,
-            Job::Gather(Gathering { call, into }) => {
+            Job::Gather(Gathering {
+                call,
+                list,
+                shape,
+                into,
+            }) => {
                 let mut read = |from: &[Range], into: &mut [IoSliceMut<'_>]| self.copier.read(from, into);
-                let (bytes, whole) = call.run(&mut read, &self.shape, buffer, into, self.pass)?;
-                self.header.records_lost.fetch_or(!whole, Ordering::Relaxed);
+                let (bytes, whole) = call.run(&mut read, shape, buffer, into, self.pass)?;
+                self.header.list(*list).lost.fetch_or(!whole, Ordering::Relaxed);
                 self.header.bytes_read.fetch_add(bytes, Ordering::Relaxed);
                 return Ok(bytes as usize);
             }
@@ -256,24 +270,26 @@ enum Part {
     /// A run of a call that copies.
     Run(Run, usize),
     /// The records of a call that gathers.
-    Records(GatherCall),
+    Records(Records),
+}
+
+/// A call that gathers, and where its records lie among the bytes of the pages.
+struct Records {
+    at: std::ops::Range<usize>,
+    call: GatherCall,
+    list: usize,
+    shape: Arc<RecordShape>,
 }
 
 /// Cuts the buffers of all calls from the region, in its own order, and deals them out.
-fn deal(
-    calls: &[Vec<Run>],
-    gathers: Vec<GatherCall>,
-    data: &'static mut [u8],
-    shift: u32,
-    area: RecordArea,
-) -> Vec<Mutex<Job>> {
+fn deal(calls: &[Vec<Run>], gathers: Vec<Records>, data: &'static mut [u8], shift: u32) -> Vec<Mutex<Job>> {
     let mut parts: Vec<(std::ops::Range<usize>, Part)> = Vec::new();
     for (index, runs) in calls.iter().enumerate() {
         let bytes = |run: &Run| run.page << shift..(run.page + run.pages) << shift;
         parts.extend(runs.iter().map(|run| (bytes(run), Part::Run(*run, index))));
     }
-    let records = |call: &GatherCall| area.bytes(call.first..call.first + call.records());
-    parts.extend(gathers.into_iter().map(|call| (records(&call), Part::Records(call))));
+    let records = gathers.into_iter();
+    parts.extend(records.map(|records| (records.at.clone(), Part::Records(records))));
     parts.sort_unstable_by_key(|(bytes, _)| bytes.start);
     let mut cut: Vec<Call> = calls
         .iter()
@@ -304,7 +320,12 @@ fn deal(
                     call.into.push(IoSliceMut::new(piece));
                 }
             }
-            Part::Records(call) => gathering.push(Job::Gather(Gathering { call, into: piece })),
+            Part::Records(Records { call, list, shape, .. }) => gathering.push(Job::Gather(Gathering {
+                call,
+                list,
+                shape,
+                into: piece,
+            })),
         }
     }
     let jobs = cut.into_iter().map(Job::Copy).chain(gathering);

@@ -18,12 +18,13 @@ use super::again::Again;
 use super::cost::PauseLoad;
 use super::deadline::Deadline;
 use super::engine::{End, Engine, Learned, Limits, covers};
+use super::gather::{GatherCall, GatherPlan, Planned};
 use super::reader::{RangeReader, ReadError};
 use super::region::Header;
 use super::store::{Run, Store};
 use super::tracer::{StopError, Tracer};
 use crate::error::Error;
-use crate::memory::{Missing, Planner, Range};
+use crate::memory::{Missing, Planner};
 use crate::target::cgroup::quota::{CpuQuota, run_first};
 use crate::target::host::volunteer_for_oom;
 use crate::target::process::LiveProcess;
@@ -367,8 +368,12 @@ fn paused(
         .ok_or_else(|| Failed::new(Failure::Internal, "nothing to copy with"))?;
     // SAFETY: this process ends without destructors, and between here and the end of `copy` nothing looks at pages.
     let parts = unsafe { store.region_mut().lend() };
-    let stretches = gathered_from(&learned);
-    let gathering = learned.gathering.as_mut().zip(store.record_area());
+    let planned: Vec<Planned> = learned.gathering.iter().map(Planned::of).collect();
+    let areas = |plan: &GatherPlan| store.record_area(plan.list);
+    let gathering = learned.gathering.iter_mut();
+    let gathering = gathering
+        .filter_map(|plan| areas(plan).map(|area| (plan, area)))
+        .collect();
     let how = (shift, store.pass());
     let again = Again::prepare(&learned.calls, gathering, parts, how, copier, ahead);
     let throttled = quota.as_ref().and_then(|quota| {
@@ -380,12 +385,14 @@ fn paused(
     let brought = again.copy(deadline)?;
     learned.brought = brought.copied;
     learned.gathered_bytes = brought.gathered_bytes;
-    if let Some(plan) = &mut learned.gathering {
-        plan.calls = brought.left;
+    for (list, call) in brought.left {
+        if let Some(plan) = learned.gathering.iter_mut().find(|plan| plan.list == list) {
+            plan.calls.push(call);
+        }
     }
     let mut engine = Engine::continuing(reader, store, Limits { bytes, deadline }, learned);
     engine.run(planner)?;
-    let copied = engine.into_copied();
+    let (copied, gathered) = engine.into_done();
     process.recheck_stopped()?;
     let header = store.region().header();
     header.copied_ns.store(monotonic_ns(), Ordering::Release);
@@ -396,7 +403,10 @@ fn paused(
     if quota.and_then(|quota| quota.throttled()) != throttled {
         header.throttled.store(1, Ordering::Release);
     }
-    drop_what_moved(process, reader, store, &copied, &stretches);
+    drop_what_moved(process, reader, store, &copied, &planned);
+    planned
+        .iter()
+        .for_each(|planned| planned.drop_unnamed(store, &gathered));
 
     let header = store.region().header();
     header.threads.store(tracer.threads() as u32, Ordering::Relaxed);
@@ -448,7 +458,7 @@ fn drop_what_moved(
     reader: &mut dyn RangeReader,
     store: &mut Store,
     copied: &[Run],
-    gathered: &[(std::ops::Range<usize>, Vec<Range>)],
+    planned: &[Planned],
 ) {
     // A target that has exited or called exec since was there while it was read.
     let Ok(readable) = reader.readable() else { return };
@@ -462,20 +472,15 @@ fn drop_what_moved(
     {
         store.set_missing(*run, Missing::NotMapped);
     }
-    let moved = |range: &Range| !covers(&readable, range.start.0, range.end().0);
-    for (records, stretches) in gathered {
-        if stretches.iter().any(moved) {
-            store.drop_records(records.clone(), |addr| moved(&Range::new(addr, 1)));
+    for Planned { list, shape, calls } in planned {
+        let moved = |start: u64, len: u64| !covers(&readable, start, start.saturating_add(len));
+        let moved_in = |call: &&GatherCall| call.ranges().iter().any(|range| moved(range.start.0, range.len));
+        for (record, addr) in calls.iter().filter(moved_in).flat_map(GatherCall::structures) {
+            if moved(addr, shape.size() as u64) {
+                store.miss_record(*list, record, shape, Missing::NotMapped);
+            }
         }
     }
-}
-
-/// Which records are to be made from which stretches.
-fn gathered_from(learned: &Learned) -> Vec<(std::ops::Range<usize>, Vec<Range>)> {
-    let calls = learned.gathering.iter().flat_map(|plan| &plan.calls);
-    calls
-        .map(|call| (call.first..call.first + call.records(), call.ranges().to_vec()))
-        .collect()
 }
 
 /// Notes what time it is for the bytes about to be read.

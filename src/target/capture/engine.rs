@@ -8,10 +8,9 @@ use std::sync::atomic::Ordering;
 use super::deadline::Deadline;
 use super::gather::GatherPlan;
 use super::reader::{Pages, RangeReader, ReadError, Readable};
-use super::region::Region;
 use super::runs::{MAX_CALL_BYTES, Pieces, cut_first, join, split};
 use super::store::{PageState, Run, Store};
-use crate::memory::{Addr, Missing, Planner, Range, Request};
+use crate::memory::{Addr, Gather, Missing, Planner, Range, Request};
 use crate::target::pages::PageRun;
 
 /// A planner that has not ended by then is going in circles.
@@ -23,8 +22,6 @@ const SCAN_GAP: u64 = 1 << 20;
 /// After so many unreadable pages in a row the rest of a run is given up.
 const MAX_FAULTS: usize = 64;
 
-/// With fewer pages to populate than this a second thread is not worth starting.
-const WORTH_SHARING_PAGES: usize = 1024;
 /// The stack of a thread that only touches memory.
 const HELPER_STACK: usize = 256 << 10;
 /// Room made beforehand for the list of what a pass copies.
@@ -68,7 +65,7 @@ pub(crate) struct Learned {
     /// What was asked for and is no readable memory.
     holes: Holes,
     /// What is to be gathered.
-    pub gathering: Option<GatherPlan>,
+    pub gathering: Vec<GatherPlan>,
     /// What has been gathered already: bytes read.
     pub gathered_bytes: u64,
 }
@@ -95,11 +92,13 @@ pub(crate) struct Engine<'a> {
     /// Filled without it, and records.
     filled: u64,
     /// What is gathered: planned here, or still to be done of what another pass planned.
-    gathering: Option<GatherPlan>,
+    gathering: Vec<GatherPlan>,
+    /// What the planner had gathered in this pass.
+    gathered: Vec<Gather>,
     /// Read to gather it.
     gathered_bytes: u64,
     /// What makes the memory for records.
-    populating: Option<std::thread::JoinHandle<()>>,
+    populating: Vec<std::thread::JoinHandle<()>>,
     end: End,
 }
 
@@ -121,9 +120,10 @@ impl<'a> Engine<'a> {
             pages: 0,
             bytes: 0,
             filled: 0,
-            gathering: None,
+            gathering: Vec::new(),
+            gathered: Vec::new(),
             gathered_bytes: 0,
-            populating: None,
+            populating: Vec::new(),
             end: End::Running,
         }
     }
@@ -185,11 +185,12 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// What was copied, in order. The rest is left to the end of the process: the target is not to wait for it.
-    pub(crate) fn into_copied(mut self) -> Vec<Run> {
-        let copied = std::mem::take(&mut self.copied);
+    /// What was copied, in order, and what was gathered. The rest is left to the end of the process: the target is not to
+    /// wait for it.
+    pub(crate) fn into_done(mut self) -> (Vec<Run>, Vec<Gather>) {
+        let done = (std::mem::take(&mut self.copied), std::mem::take(&mut self.gathered));
         std::mem::forget(self);
-        copied
+        done
     }
 
     /// Reads the mappings as they are now.
@@ -214,8 +215,9 @@ impl<'a> Engine<'a> {
             let requests = planner.wave(wave, self.store);
             self.prepare_records(planner);
             if requests.is_empty() {
-                if let Some(gather) = planner.gather(self.store) {
+                for gather in planner.gather(self.store) {
                     self.gather(&gather)?;
+                    self.gathered.push(gather);
                 }
                 let end = if self.end == End::Time {
                     End::Time
@@ -229,7 +231,7 @@ impl<'a> Engine<'a> {
                 .header()
                 .waves
                 .store(wave as u32 + 1, Ordering::Relaxed);
-            self.read_wave(&requests, self.rehearsing && planner.is_last_need(wave))?;
+            self.read_wave(&requests)?;
             if self.end != End::Running {
                 return Ok(self.finish(self.end));
             }
@@ -267,7 +269,7 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn read_wave(&mut self, requests: &[Request], only_find: bool) -> Result<(), ReadError> {
+    fn read_wave(&mut self, requests: &[Request]) -> Result<(), ReadError> {
         let mut wanted = self.queue(requests);
         if self.holes.new && !self.fresh {
             // Asked for memory that was none before the stop: the heap has grown since.
@@ -280,13 +282,7 @@ impl<'a> Engine<'a> {
         join(&mut wanted, self.store.page_shift());
         let to_read = self.present(&wanted)?;
         let to_read = self.within_budget(to_read);
-        if !only_find {
-            return self.copy(&to_read);
-        }
-        populate(self.store.region(), &to_read);
-        let pages = to_read.iter().map(|run| run.pages).sum();
-        self.commit(&to_read, pages);
-        Ok(())
+        self.copy(&to_read)
     }
 
     /// The pages these wishes need and nobody has read yet.
@@ -611,24 +607,6 @@ impl Holes {
             self.known.push((start, end));
         }
     }
-}
-
-/// Gives the pages of `runs` their memory, on two threads where there is much to do.
-fn populate(region: &Region, runs: &[Run]) {
-    let all = |runs: &[Run]| runs.iter().for_each(|run| region.populate(run.page, run.pages));
-    if runs.iter().map(|run| run.pages).sum::<usize>() < WORTH_SHARING_PAGES {
-        return all(runs);
-    }
-    let (one, other) = runs.split_at(runs.len() / 2);
-    std::thread::scope(|scope| {
-        let helper = std::thread::Builder::new()
-            .stack_size(HELPER_STACK)
-            .spawn_scoped(scope, || all(one));
-        all(other);
-        if helper.is_err() {
-            all(one);
-        }
-    });
 }
 
 /// Whether every page of `start..end` lies in one of `readable`.

@@ -6,7 +6,8 @@ use std::io::IoSliceMut;
 
 use super::reader::{Pages, ReadError, Readable};
 use super::runs::{MAX_CALL_BYTES, MAX_IOVECS};
-use crate::memory::{Addr, Gather, Gathered, Missing, Range, RecordShape};
+use super::store::Store;
+use crate::memory::{Addr, Gather, Memory, Missing, Range, RecordShape};
 use crate::target::pages::PageRun;
 
 /// Structures no further apart than this are read in one piece, with what lies between them.
@@ -24,17 +25,83 @@ const MAX_FAULTS: usize = 64;
 pub(crate) type Read<'a> = dyn FnMut(&[Range], &mut [IoSliceMut<'_>]) -> Result<usize, ReadError> + 'a;
 
 /// Has the place of a record filled.
-pub(crate) type Place<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut [u8])) + 'a;
+pub(crate) type Fill<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut [u8])) + 'a;
+
+/// Structures in a row, each as far behind the one before as the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Row {
+    /// The record of the first.
+    record: usize,
+    /// Where the first is.
+    addr: u64,
+    stride: u64,
+    count: usize,
+}
+
+impl Row {
+    /// Whether the structure at `addr`, of `size` bytes, is the next.
+    fn takes(&mut self, record: usize, addr: u64, size: u64) -> bool {
+        if Some(record) != self.record.checked_add(self.count) {
+            return false;
+        }
+        if self.count == 1 {
+            let stride = addr.wrapping_sub(self.addr);
+            let near = (size..=size + PIECE_GAP).contains(&stride);
+            if near {
+                self.stride = stride;
+            }
+            return near;
+        }
+        let behind = self.stride.checked_mul(self.count as u64);
+        behind.and_then(|bytes| self.addr.checked_add(bytes)) == Some(addr)
+    }
+
+    /// First address behind the last structure.
+    fn end(&self, size: u64) -> Option<u64> {
+        let last = self.stride.checked_mul(self.count.checked_sub(1)? as u64)?;
+        self.addr.checked_add(last)?.checked_add(size)
+    }
+
+    /// The same without its first structures.
+    fn behind(&self, count: usize) -> Row {
+        let count = count.min(self.count);
+        Row {
+            record: self.record + count,
+            addr: self.addr.wrapping_add(self.stride.wrapping_mul(count as u64)),
+            stride: self.stride,
+            count: self.count - count,
+        }
+    }
+}
+
+/// Structures, each with the number of its record, as rows.
+fn rows(wanted: impl Iterator<Item = (usize, u64)>, size: u64) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (record, addr) in wanted {
+        if let Some(row) = rows.last_mut()
+            && row.takes(record, addr, size)
+        {
+            row.count += 1;
+            continue;
+        }
+        rows.push(Row {
+            record,
+            addr,
+            stride: size,
+            count: 1,
+        });
+    }
+    rows
+}
 
 /// One call's worth of structures.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct GatherCall {
     /// The record of its first structure.
     pub first: usize,
-    /// Where each structure is.
-    addrs: Vec<u64>,
-    /// Where each lies in the buffer.
-    offsets: Vec<u32>,
+    records: usize,
+    /// Where they are, and where each row begins in the buffer.
+    rows: Vec<(Row, usize)>,
     /// What to read, one stretch behind the other in the buffer.
     from: Vec<Range>,
     bytes: u64,
@@ -50,8 +117,10 @@ struct Patched {
 }
 
 /// What is to be gathered, and how.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct GatherPlan {
+    /// Which of the capture's lists the records are for.
+    pub list: usize,
     /// The shape of the records.
     pub shape: RecordShape,
     /// How many structures it covers.
@@ -75,37 +144,46 @@ impl GatherPlan {
     /// there, or nothing when the time is over.
     pub(crate) fn new(
         gather: &Gather,
-        wanted: impl Iterator<Item = (usize, u64)> + Clone,
+        wanted: impl Iterator<Item = (usize, u64)>,
         readable: &[Readable],
         look_up: &mut dyn FnMut(u64, u64) -> Result<Option<Vec<PageRun>>, ReadError>,
     ) -> Result<GatherPlan, ReadError> {
         let size = gather.shape.size() as u64;
-        let there = Presence::of(wanted.clone().map(|(_, addr)| addr), size, readable, look_up)?;
+        let rows = rows(wanted, size);
+        let there = Presence::of(&rows, size, readable, look_up)?;
         let mut plan = GatherPlan {
+            list: gather.list,
             shape: gather.shape.clone(),
-            ..GatherPlan::default()
+            count: 0,
+            calls: Vec::new(),
+            patched: Vec::new(),
+            absent: Vec::new(),
         };
         let mut call = GatherCall::default();
         let mut hint = 0;
-        for (record, addr) in wanted {
-            plan.count += 1;
-            // Records of one call are neighbours.
-            if record != call.first + call.addrs.len() {
-                plan.push(&mut call, record);
-            }
-            if there.is_whole(addr, size, &mut hint) {
-                if !call.add(addr, size) {
-                    plan.push(&mut call, record);
-                    call.add(addr, size);
+        for row in rows {
+            plan.count += row.count;
+            let mut rest = row;
+            while rest.count > 0 {
+                let mut whole = there.whole(&rest, size, &mut hint);
+                if whole == 0 {
+                    let Row { record, addr, .. } = rest;
+                    match there.parts(addr, size) {
+                        Ok(parts) => plan.patched.push(Patched { record, addr, parts }),
+                        Err(why) => plan.absent.push((record, addr, why)),
+                    }
+                    rest = rest.behind(1);
                 }
-                continue;
-            }
-            match there.parts(addr, size) {
-                Ok(parts) => plan.patched.push(Patched { record, addr, parts }),
-                Err(why) => plan.absent.push((record, addr, why)),
+                while whole > 0 {
+                    let taken = call.add(&Row { count: whole, ..rest }, size);
+                    if taken == 0 {
+                        plan.push(&mut call);
+                    }
+                    (rest, whole) = (rest.behind(taken), whole - taken);
+                }
             }
         }
-        plan.push(&mut call, 0);
+        plan.push(&mut call);
         Ok(plan)
     }
 
@@ -120,7 +198,7 @@ impl GatherPlan {
     }
 
     /// Makes the records of structures that are partly zeros. Returns how many bytes were read.
-    pub(crate) fn patch(&self, read: &mut Read<'_>, place: &mut Place<'_>, pass: u8) -> Result<u64, ReadError> {
+    pub(crate) fn patch(&self, read: &mut Read<'_>, place: &mut Fill<'_>, pass: u8) -> Result<u64, ReadError> {
         let mut structure = vec![0; self.shape.size()];
         let mut bytes = 0;
         for Patched { record, addr, parts } in &self.patched {
@@ -139,60 +217,67 @@ impl GatherPlan {
                 bytes += part.len;
             }
             place(*record, &mut |into| match whole {
-                true => self.shape.fill(*addr, &structure, into, pass),
-                false => RecordShape::miss(*addr, Missing::Unreadable, into),
+                true => self.shape.fill(&structure, into, pass),
+                false => self.shape.miss(Missing::Unreadable, into),
             });
         }
         Ok(bytes)
     }
 
-    fn push(&mut self, call: &mut GatherCall, next: usize) {
-        let next = GatherCall {
-            first: next,
-            ..GatherCall::default()
-        };
-        let call = std::mem::replace(call, next);
-        if !call.addrs.is_empty() {
+    fn push(&mut self, call: &mut GatherCall) {
+        let call = std::mem::take(call);
+        if call.records > 0 {
             self.calls.push(call);
         }
     }
 }
 
 impl GatherCall {
-    /// How many records it makes.
-    pub(crate) fn records(&self) -> usize {
-        self.addrs.len()
+    /// The records it makes.
+    pub(crate) fn records(&self) -> std::ops::Range<usize> {
+        self.first..self.first + self.records
     }
 
-    /// Adds a structure; false when the call is full.
-    fn add(&mut self, addr: u64, size: u64) -> bool {
-        let end = addr.saturating_add(size);
-        if self.addrs.len() == MAX_STRUCTURES {
-            return false;
+    /// Adds the first structures of a row, as many as there is room for; how many these are. 0: the call is full, or
+    /// the row does not go on where its records end.
+    fn add(&mut self, row: &Row, size: u64) -> usize {
+        if self.records == 0 {
+            self.first = row.record;
+        } else if self.first + self.records != row.record {
+            return 0;
         }
-        if let Some(last) = self.from.last_mut()
-            && addr >= last.start.0
-            && addr <= last.end().0.saturating_add(PIECE_GAP)
-        {
-            let before = self.bytes - last.len;
-            let len = last.len.max(end - last.start.0);
-            if before + len > MAX_CALL_BYTES {
-                return false;
-            }
-            self.offsets.push((before + (addr - last.start.0)) as u32);
-            self.addrs.push(addr);
-            last.len = len;
-            self.bytes = before + len;
-            return true;
+        let near = |last: &&Range| row.addr >= last.start.0 && row.addr <= last.end().0.saturating_add(PIECE_GAP);
+        let last = self.from.last().filter(near).copied();
+        let (start, len) = last.map_or((row.addr, 0), |last| (last.start.0, last.len));
+        if last.is_none() && self.from.len() == MAX_IOVECS {
+            return 0;
         }
-        if self.from.len() == MAX_IOVECS || (self.bytes + size > MAX_CALL_BYTES && !self.from.is_empty()) {
-            return false;
+        let before = self.bytes - len;
+        let room = MAX_CALL_BYTES.saturating_sub(before);
+        let at = row.addr - start;
+        let fitting = match room.checked_sub(at.saturating_add(size)) {
+            Some(rest) => usize::try_from(rest / row.stride.max(1)).unwrap_or(usize::MAX - 1) + 1,
+            None => usize::from(self.records == 0),
+        };
+        let taken = row.count.min(fitting).min(MAX_STRUCTURES - self.records);
+        let taken_row = Row { count: taken, ..*row };
+        let Some(end) = taken_row.end(size) else { return 0 };
+        let len = len.max(end - start);
+        match self.from.last_mut().filter(|_| last.is_some()) {
+            Some(stretch) => stretch.len = len,
+            None => self.from.push(Range::new(Addr(start), len)),
         }
-        self.offsets.push(self.bytes as u32);
-        self.addrs.push(addr);
-        self.from.push(Range::new(Addr(addr), size));
-        self.bytes += size;
-        true
+        self.rows.push((taken_row, (before + at) as usize));
+        self.bytes = before + len;
+        self.records += taken;
+        taken
+    }
+
+    /// Number of the record and address of each of its structures.
+    pub(crate) fn structures(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.rows.iter().flat_map(|(row, _)| {
+            (0..row.count).map(|index| (row.record + index, row.addr.wrapping_add(row.stride * index as u64)))
+        })
     }
 
     /// Reads the structures and makes their records, `into` being the place for all of them. Returns how many bytes
@@ -207,13 +292,16 @@ impl GatherCall {
     ) -> Result<(u64, bool), ReadError> {
         let bad = self.read(read, buffer)?;
         let (size, len) = (shape.size(), shape.record_bytes());
-        let structures = self.addrs.iter().zip(&self.offsets);
-        for ((&addr, &offset), record) in structures.zip(into.chunks_exact_mut(len)) {
-            let at = offset as usize;
-            let lost = bad.iter().any(|&(from, to)| at < to && at + size > from);
-            match buffer.get(at..at + size) {
-                Some(structure) if !lost => shape.fill(addr, structure, record, pass),
-                _ => RecordShape::miss(addr, Missing::Unreadable, record),
+        let mut records = into.chunks_exact_mut(len);
+        for (row, offset) in &self.rows {
+            let mut at = *offset;
+            for record in records.by_ref().take(row.count) {
+                let lost = bad.iter().any(|&(from, to)| at < to && at + size > from);
+                match buffer.get(at..at + size) {
+                    Some(structure) if !lost => shape.fill(structure, record, pass),
+                    _ => shape.miss(Missing::Unreadable, record),
+                }
+                at += row.stride as usize;
             }
         }
         Ok((self.bytes, bad.is_empty()))
@@ -252,15 +340,52 @@ impl GatherCall {
     }
 
     /// Notes the same about all of its records.
-    pub(crate) fn miss(&self, why: Missing, len: usize, into: &mut [u8]) {
-        for (&addr, record) in self.addrs.iter().zip(into.chunks_exact_mut(len)) {
-            RecordShape::miss(addr, why, record);
-        }
+    pub(crate) fn miss(&self, why: Missing, shape: &RecordShape, into: &mut [u8]) {
+        let records = into.chunks_exact_mut(shape.record_bytes());
+        records.for_each(|record| shape.miss(why, record));
     }
 
     /// What it reads.
     pub(crate) fn ranges(&self) -> &[Range] {
         &self.from
+    }
+}
+
+/// Which records are to be made, of which list, from which structures.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub list: usize,
+    pub shape: RecordShape,
+    pub calls: Vec<GatherCall>,
+}
+
+impl Planned {
+    pub(crate) fn of(plan: &GatherPlan) -> Planned {
+        Planned {
+            list: plan.list,
+            shape: plan.shape.clone(),
+            calls: plan.calls.clone(),
+        }
+    }
+
+    /// Which structures there are was found out before the stop. Those that the array does not name where it named them
+    /// have no record.
+    pub(crate) fn drop_unnamed(&self, store: &mut Store, gathered: &[Gather]) {
+        let Some(gather) = gathered.iter().find(|gather| gather.list == self.list) else {
+            return;
+        };
+        for call in &self.calls {
+            let records = call.records();
+            let at = Addr(gather.pointers.0.wrapping_add((records.start as u64).wrapping_mul(8)));
+            // Without the array nobody looks at the records.
+            let pointers = store.bytes(at, records.len().saturating_mul(8)).unwrap_or_default();
+            let named = pointers.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+            let differ = call.structures().zip(named).filter(|((_, addr), named)| addr != named);
+            let wrong: Vec<usize> = differ.map(|((record, _), _)| record).collect();
+            for record in wrong {
+                store.miss_record(self.list, record, &self.shape, Missing::NotCaptured);
+            }
+        }
     }
 }
 
@@ -275,7 +400,7 @@ struct Presence<'a> {
 
 impl<'a> Presence<'a> {
     fn of(
-        pointers: impl Iterator<Item = u64>,
+        rows: &[Row],
         size: u64,
         readable: &'a [Readable],
         look_up: &mut dyn FnMut(u64, u64) -> Result<Option<Vec<PageRun>>, ReadError>,
@@ -285,7 +410,7 @@ impl<'a> Presence<'a> {
             readable,
             cut: None,
         };
-        'groups: for (start, end) in groups(pointers, size) {
+        'groups: for (start, end) in groups(rows, size) {
             let first = readable.partition_point(|range| range.end <= start);
             for range in readable.iter().skip(first).take_while(|range| range.start < end) {
                 let (mut at, to) = (start.max(range.start), end.min(range.end));
@@ -315,20 +440,25 @@ impl<'a> Presence<'a> {
         }
     }
 
-    /// Whether all of `addr..addr + size` is there. `hint` is the stretch of the structure before.
-    fn is_whole(&self, addr: u64, size: u64, hint: &mut usize) -> bool {
-        let Some(end) = addr.checked_add(size) else {
-            return false;
+    /// How many of the first structures of a row are wholly there. `hint` is the stretch of the row before.
+    fn whole(&self, row: &Row, size: u64, hint: &mut usize) -> usize {
+        let Some(end) = row.addr.checked_add(size) else {
+            return 0;
         };
         let holds = |at: usize| {
             let stretch = self.found.get(at);
-            stretch.is_some_and(|(from, to, swapped)| *from <= addr && end <= *to && !swapped)
+            let stretch = stretch.filter(|(from, to, swapped)| *from <= row.addr && end <= *to && !swapped);
+            stretch.map(|(_, to, _)| *to)
         };
-        if !holds(*hint) {
-            let after = self.found.partition_point(|(from, _, _)| *from <= addr);
+        let stretch = holds(*hint).or_else(|| {
+            let after = self.found.partition_point(|(from, _, _)| *from <= row.addr);
             *hint = after.saturating_sub(1);
+            holds(*hint)
+        });
+        match stretch.map(|to| (to - end) / row.stride.max(1)) {
+            Some(more) => usize::try_from(more).map_or(row.count, |more| row.count.min(more.saturating_add(1))),
+            None => 0,
         }
-        holds(*hint)
     }
 
     /// The parts of a structure that are there, where the others are pages that nobody has written; else why it
@@ -362,20 +492,16 @@ impl<'a> Presence<'a> {
 }
 
 /// Stretches of address space that hold all the structures, sorted, none near another, whole pages.
-fn groups(pointers: impl Iterator<Item = u64>, size: u64) -> Vec<(u64, u64)> {
+fn groups(rows: &[Row], size: u64) -> Vec<(u64, u64)> {
     let page = crate::target::pages::page_size();
     let mut groups: Vec<(u64, u64)> = Vec::new();
-    for addr in pointers {
-        let Some(end) = addr
-            .checked_add(size)
-            .and_then(|end| end.checked_next_multiple_of(page))
-        else {
-            continue;
-        };
-        let start = addr & !(page - 1);
+    for row in rows {
+        let end = row.end(size).and_then(|end| end.checked_next_multiple_of(page));
+        let end = end.unwrap_or(!(page - 1));
+        let start = row.addr & !(page - 1);
         match groups.last_mut() {
             Some(last) if start >= last.0 && start <= last.1.saturating_add(LOOKUP_GAP) => last.1 = last.1.max(end),
-            _ if addr == 0 => {}
+            _ if row.addr == 0 => {}
             _ => groups.push((start, end)),
         }
     }
@@ -390,23 +516,28 @@ fn groups(pointers: impl Iterator<Item = u64>, size: u64) -> Vec<(u64, u64)> {
     groups
 }
 
-/// How two rounds of records differ: pages of structures compared, those with a difference, and bytes that differ, in
-/// words of eight.
-pub(crate) fn compare(before: &[u8], after: &[u8], len: usize, page_shift: u32) -> (u64, u64, u64) {
+/// How two rounds of records of these structures differ: pages of structures compared, those with a difference, and bytes
+/// that differ, in words of eight.
+pub(crate) fn compare(
+    call: &GatherCall,
+    shape: &RecordShape,
+    (before, after): (&[u8], &[u8]),
+    page_shift: u32,
+) -> (u64, u64, u64) {
     let (mut compared, mut changed, mut bytes) = (0, 0, 0);
     let (mut seen, mut seen_changed) = (None, None);
-    for (old, new) in before.chunks_exact(len).zip(after.chunks_exact(len)) {
-        // Both must have come, in their passes.
-        if old.first() != Some(&1) || new.first() != Some(&2) {
+    let rounds = before
+        .chunks_exact(shape.record_bytes())
+        .zip(after.chunks_exact(shape.record_bytes()));
+    for ((_, addr), (old, new)) in call.structures().zip(rounds) {
+        let Some(differing) = shape.differing(old, new) else {
             continue;
-        }
-        let page = Gathered::address(new).0 >> page_shift;
+        };
+        let page = addr >> page_shift;
         compared += u64::from(seen.replace(page) != Some(page));
-        let fields = |record| <[u8]>::get(record, RecordShape::ADDRESS..).unwrap_or_default();
-        let (old, new): (&[u8], &[u8]) = (fields(old), fields(new));
-        if old != new {
+        if differing > 0 {
             changed += u64::from(seen_changed.replace(page) != Some(page));
-            bytes += 8 * old.chunks(8).zip(new.chunks(8)).filter(|(old, new)| old != new).count() as u64;
+            bytes += 8 * differing;
         }
     }
     (compared, changed, bytes)

@@ -331,7 +331,7 @@ impl Capture {
         for wave in 0..=self.waves {
             let requests = planner.wave(wave, &self.memory);
             if requests.is_empty() {
-                if let Some(gather) = planner.gather(&self.memory) {
+                for gather in planner.gather(&self.memory) {
                     self.find_missing_records(&gather);
                 }
                 break;
@@ -351,11 +351,11 @@ impl Capture {
 
 impl Capture {
     fn find_missing_records(&mut self, gather: &Gather) {
-        let header = self.memory.store.region().header();
-        if header.records_done.load(Ordering::Acquire) && !header.records_lost.load(Ordering::Acquire) {
+        let header = self.memory.store.region().header().list(gather.list);
+        if header.done.load(Ordering::Acquire) && !header.lost.load(Ordering::Acquire) {
             return;
         }
-        let gathered = self.memory.gathered();
+        let gathered = self.memory.gathered(gather);
         let records = gathered.iter().flat_map(|gathered| gathered.iter().enumerate());
         let absent = records.filter_map(|(index, record)| Some((index as u64, record.err()?)));
         let there = gathered.as_ref().map_or(0, Gathered::count) as u64;
@@ -397,10 +397,11 @@ impl Memory for Captured {
         })
     }
 
-    fn gathered(&self) -> Option<Gathered> {
-        let (at, len, pass) = self.store.records()?;
+    fn gathered(&self, gather: &Gather) -> Option<Gathered> {
+        let (at, len) = self.store.records(gather.list)?;
         let store = self.store.clone();
-        Some(Gathered::new(Arc::new(Kept { store, at }), len, pass))
+        let kept = || Gathered::new(Arc::new(Kept { store, at }), &gather.shape, self.store.pass());
+        (len == gather.shape.record_bytes()).then(kept)
     }
 }
 

@@ -13,6 +13,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 
+use crate::memory::MOST_LISTS;
 use crate::target::pages::page_size;
 use crate::target::sys::io_error;
 
@@ -76,21 +77,35 @@ pub(crate) struct Header {
     pub changed_pages: AtomicU64,
     /// The bytes that differed, in words of eight.
     pub changed_bytes: AtomicU64,
-    /// First page of the records; 0 while there are none (a window always comes first).
-    pub records_page: AtomicU64,
-    /// How many records there are.
-    pub records: AtomicU64,
-    /// Bytes of one record.
-    pub record_bytes: AtomicU64,
-    /// Whether the turn of each structure has come.
-    pub records_done: AtomicBool,
-    /// Whether any could not be had.
-    pub records_lost: AtomicBool,
+    /// The lists of records.
+    pub records: [RecordsHeader; MOST_LISTS],
     message_len: AtomicU32,
     message: [AtomicU8; MESSAGE_BYTES],
 }
 
+/// What the child tells of one list of records.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct RecordsHeader {
+    /// First page of the records; 0 while there are none (a window always comes first).
+    pub page: AtomicU64,
+    /// How many records there are.
+    pub count: AtomicU64,
+    /// Bytes of one record.
+    pub bytes: AtomicU64,
+    /// Whether the turn of each structure has come.
+    pub done: AtomicBool,
+    /// Whether any could not be had.
+    pub lost: AtomicBool,
+}
+
 impl Header {
+    /// What is told of the list of this number; of the last for one beyond them.
+    pub(crate) fn list(&self, list: usize) -> &RecordsHeader {
+        let [rest @ .., last] = &self.records;
+        rest.get(list).unwrap_or(last)
+    }
+
     /// Leaves a message (cut to what fits) for the parent.
     pub(crate) fn set_message(&self, text: &str) {
         for (slot, byte) in self.message.iter().zip(text.bytes()) {

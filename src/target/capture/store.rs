@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 use super::region::{MAX_WINDOWS, Region};
-use crate::memory::{Addr, Gathered, Memory, MemoryError, Missing, Range, RecordShape};
+use crate::memory::{Addr, MOST_LISTS, Memory, MemoryError, Missing, Range, RecordShape};
 
 /// The largest window: a cluster beyond it is cut into several, each with its own place in the region.
 const MAX_WINDOW: u64 = 256 << 30;
@@ -68,7 +68,7 @@ pub(crate) struct Store {
     last: AtomicUsize,
     /// Whether the last pass was ended from outside.
     cut_short: bool,
-    records: Option<RecordArea>,
+    records: [Option<RecordArea>; MOST_LISTS],
 }
 
 /// The part of the region that holds records: its first byte, the bytes of each, how many find room.
@@ -107,15 +107,16 @@ impl Store {
             shift,
             last,
             cut_short: false,
-            records: None,
+            records: [None; MOST_LISTS],
         })
     }
 
-    /// Room for `count` records of `len` bytes, and for half as many that may be made meanwhile; fewer where the region
-    /// is nearly full. The place of the pass before, if there was one.
-    pub(crate) fn room_for_records(&mut self, count: usize, len: usize) -> Option<RecordArea> {
-        if let Some(area) = self.records {
-            return (area.len == len).then_some(area);
+    /// Room in one of the lists for `count` records of `len` bytes, and for half as many that may be made meanwhile;
+    /// fewer where the region is nearly full. The place of the pass before, if there was one.
+    pub(crate) fn room_for_records(&mut self, list: usize, count: usize, len: usize) -> Option<RecordArea> {
+        let known = self.records.get(list)?;
+        if let Some(area) = known {
+            return (area.len == len).then_some(*area);
         }
         // 0 stands for no page at all.
         self.next_page = self.next_page.max(1);
@@ -127,44 +128,42 @@ impl Store {
             len,
             room: (pages << self.shift) / len.max(1),
         };
-        let header = self.region.header();
-        header.record_bytes.store(len as u64, Ordering::Relaxed);
-        header.records_page.store(self.next_page as u64, Ordering::Release);
+        let header = self.region.header().list(list);
+        header.bytes.store(len as u64, Ordering::Relaxed);
+        header.page.store(self.next_page as u64, Ordering::Release);
         self.next_page += pages;
-        self.records = Some(area);
+        *self.records.get_mut(list)? = Some(area);
         Some(area)
     }
 
-    /// The part of the region that holds records.
-    pub(crate) fn record_area(&self) -> Option<RecordArea> {
-        self.records
+    /// The part of the region that holds the records of a list.
+    pub(crate) fn record_area(&self, list: usize) -> Option<RecordArea> {
+        self.records.get(list).copied().flatten()
     }
 
-    /// The place for some of the records.
-    pub(crate) fn records_mut(&mut self, records: std::ops::Range<usize>) -> &mut [u8] {
-        let Some(area) = self.records.filter(|area| records.end <= area.room) else {
+    /// The place for some of the records of a list.
+    pub(crate) fn records_mut(&mut self, list: usize, records: std::ops::Range<usize>) -> &mut [u8] {
+        let Some(area) = self.record_area(list).filter(|area| records.end <= area.room) else {
             return &mut [];
         };
         self.region.data_mut().get_mut(area.bytes(records)).unwrap_or_default()
     }
 
-    /// Notes that structures have moved away while they were read.
-    pub(crate) fn drop_records(&mut self, records: std::ops::Range<usize>, moved: impl Fn(Addr) -> bool) {
-        let len = self.records.map_or(1, |area| area.len);
-        let mut lost = false;
-        for record in self.records_mut(records).chunks_exact_mut(len) {
-            let addr = Gathered::address(record);
-            if moved(addr) {
-                lost = true;
-                RecordShape::miss(addr.0, Missing::NotMapped, record);
-            }
-        }
-        self.region.header().records_lost.fetch_or(lost, Ordering::Release);
+    /// Notes how many records of a list there are.
+    pub(crate) fn set_records(&self, list: usize, count: usize) {
+        let header = self.region.header().list(list);
+        header.count.store(count as u64, Ordering::Release);
     }
 
-    /// Notes how many records there are.
-    pub(crate) fn set_records(&self, count: usize) {
-        self.region.header().records.store(count as u64, Ordering::Release);
+    /// Notes that a record of a list is none.
+    pub(crate) fn miss_record(&mut self, list: usize, record: usize, shape: &RecordShape, why: Missing) {
+        shape.miss(why, self.records_mut(list, record..record.saturating_add(1)));
+        self.note_lost(list, true);
+    }
+
+    /// Notes whether some records of a list could not be had; once noted, that stays.
+    pub(crate) fn note_lost(&self, list: usize, lost: bool) {
+        self.region.header().list(list).lost.fetch_or(lost, Ordering::Release);
     }
 
     /// The number of the pass at hand.
@@ -172,16 +171,16 @@ impl Store {
         self.pass
     }
 
-    /// In the parent: the records, and the pass that counts.
-    pub(crate) fn records(&self) -> Option<(std::ops::Range<usize>, usize, u8)> {
-        let header = self.region.header();
-        let page = usize::try_from(header.records_page.load(Ordering::Acquire)).ok()?;
-        let len = usize::try_from(header.record_bytes.load(Ordering::Relaxed)).ok()?;
-        let count = usize::try_from(header.records.load(Ordering::Acquire)).ok()?;
+    /// In the parent: where the records of a list are, and the bytes of each.
+    pub(crate) fn records(&self, list: usize) -> Option<(std::ops::Range<usize>, usize)> {
+        let header = self.region.header().records.get(list)?;
+        let page = usize::try_from(header.page.load(Ordering::Acquire)).ok()?;
+        let len = usize::try_from(header.bytes.load(Ordering::Relaxed)).ok()?;
+        let count = usize::try_from(header.count.load(Ordering::Acquire)).ok()?;
         let start = page.checked_mul(1 << self.shift)?;
         let end = start.checked_add(count.checked_mul(len)?)?;
         let there = page > 0 && len > 0 && end <= self.region.data().len();
-        there.then_some((start..end, len, self.pass))
+        there.then_some((start..end, len))
     }
 
     /// The shared memory behind it.

@@ -95,7 +95,7 @@ impl SynthTarget {
                 waves += 1;
                 assert!(waves < MOST_WAVES, "the planner does not come to an end");
             }
-            if let Some(gather) = planner.gather(&captured) {
+            for gather in planner.gather(&captured) {
                 // A list that is not there has no structures.
                 let pointers = captured
                     .bytes(gather.pointers, gather.count as usize * 8)

@@ -10,35 +10,48 @@ use crate::target::capture::reader::ReadError;
 /// Structures looked for once more in the stop: of each P's store of unused ones some were never written.
 const MOST_LOOKED_AT_AGAIN: usize = 64 << 10;
 
+/// Records that there is memory made for before the array of pointers is here.
+const MOST_UNSEEN: u64 = 1 << 20;
+
 impl Engine<'_> {
     /// Has the memory for records made while the rehearsal goes on: of a large heap it takes as long as all the rest.
     pub(super) fn prepare_records(&mut self, planner: &mut dyn Planner) {
-        if !self.rehearsing || self.store.record_area().is_some() {
+        if !self.rehearsing {
             return;
         }
-        let Some(gather) = planner.gather(self.store) else {
-            return;
-        };
-        let len = gather.shape.record_bytes();
-        let count = usize::try_from(gather.count.min(self.bytes_left() / len as u64)).unwrap_or(0);
-        let Some(area) = self.store.room_for_records(count, len) else {
-            return;
-        };
-        let shift = self.store.page_shift();
-        let (page, pages) = (area.start >> shift, (count.min(area.room) * len).div_ceil(1 << shift));
-        // SAFETY: only the child rehearses, and it ends without destructors.
-        #[allow(unsafe_code)]
-        let populate = unsafe { self.store.region().populate_later(page, pages) };
-        let thread = std::thread::Builder::new().stack_size(HELPER_STACK).spawn(populate);
-        self.populating = thread.ok();
+        for gather in planner.gather(self.store) {
+            if self.store.record_area(gather.list).is_some() {
+                continue;
+            }
+            // More are only believed once the planner has seen the array: in a damaged target it can have any length.
+            let seen = || {
+                usize::try_from(gather.count.saturating_mul(8))
+                    .is_ok_and(|bytes| self.store.bytes(gather.pointers, bytes).is_ok())
+            };
+            if gather.count > MOST_UNSEEN && !seen() {
+                continue;
+            }
+            let len = gather.shape.record_bytes();
+            let count = usize::try_from(gather.count.min(self.bytes_left() / len as u64)).unwrap_or(0);
+            let Some(area) = self.store.room_for_records(gather.list, count, len) else {
+                continue;
+            };
+            let shift = self.store.page_shift();
+            let (page, pages) = (area.start >> shift, (count.min(area.room) * len).div_ceil(1 << shift));
+            // SAFETY: only the child rehearses, and it ends without destructors.
+            #[allow(unsafe_code)]
+            let populate = unsafe { self.store.region().populate_later(page, pages) };
+            let thread = std::thread::Builder::new().stack_size(HELPER_STACK).spawn(populate);
+            self.populating.extend(thread);
+        }
     }
 
     /// Gathers what another pass did not, or, rehearsing, finds out how to.
     pub(super) fn gather(&mut self, gather: &Gather) -> Result<(), ReadError> {
-        let len = gather.shape.record_bytes();
+        let (list, len) = (gather.list, gather.shape.record_bytes());
         let affordable = self.bytes_left() / len as u64;
         let wanted = usize::try_from(gather.count.min(affordable)).unwrap_or(0);
-        let Some(area) = self.store.room_for_records(wanted, len) else {
+        let Some(area) = self.store.room_for_records(list, wanted, len) else {
             self.end = End::Bytes;
             return Ok(());
         };
@@ -46,26 +59,23 @@ impl Engine<'_> {
         if (count as u64) < gather.count && self.end == End::Running {
             self.end = End::Bytes;
         }
-        let known = self.gathering.take();
+        let known = self.gathering.iter().position(|plan| plan.list == list);
+        let known = known.map(|at| self.gathering.swap_remove(at));
         let settled = known.as_ref().map_or(0, |plan| plan.count).min(count);
-        let Ok(pointers) = self.store.bytes(gather.pointers, count.saturating_mul(8)) else {
-            return Ok(()); // those who look for the array will miss it too
-        };
-        let new: Vec<u64> = pointers
-            .chunks_exact(8)
-            .skip(settled)
-            .map(|word| word.try_into().map_or(0, u64::from_le_bytes))
-            .collect();
-        self.filled = self.filled.saturating_add((count * len) as u64);
-        self.store.set_records(count);
+        self.store.set_records(list, count);
         // What the other pass did not find there may be there by now; of very much, its word is taken.
         let mut again = known.as_ref().map(GatherPlan::unsettled).unwrap_or_default();
         let believed = known.as_ref().filter(|_| again.len() > MOST_LOOKED_AT_AGAIN);
         if believed.is_some() {
             again.clear();
         }
+        let Ok(pointers) = self.store.bytes(gather.pointers, count.saturating_mul(8)) else {
+            return Ok(()); // those who look for the array will miss it too
+        };
+        self.filled = self.filled.saturating_add((count * len) as u64);
+        let (pointers, _) = pointers.as_chunks::<8>();
+        let new = (settled..).zip(pointers.iter().skip(settled).map(|word| u64::from_le_bytes(*word)));
         let again = again.into_iter().filter(|(record, _)| *record < count);
-        let wanted = again.chain((settled..).zip(new.iter().copied()));
         let (reader, deadline) = (&mut *self.reader, self.limits.deadline);
         let mut look_up = |start, end| {
             if deadline.has_passed() {
@@ -75,16 +85,16 @@ impl Engine<'_> {
             reader.presence(start, end, &mut found)?;
             Ok(Some(found))
         };
-        let mut plan = GatherPlan::new(gather, wanted, &self.readable, &mut look_up)?;
+        let mut plan = GatherPlan::new(gather, again.chain(new), &self.readable, &mut look_up)?;
         // What there was no time to look up is missing for that reason.
         self.out_of_time();
         if self.rehearsing {
             plan.count = count;
-            if let Some(thread) = self.populating.take() {
+            for thread in self.populating.drain(..) {
                 // It does not panic; a thread that could not be had leaves the memory to come as it is written.
                 let _ = thread.join();
             }
-            self.gathering = Some(plan);
+            self.gathering.push(plan);
             return Ok(());
         }
         for plan in believed.into_iter().chain([&plan]) {
@@ -94,19 +104,18 @@ impl Engine<'_> {
         let calls = || known.iter().flat_map(|plan| &plan.calls).chain(&plan.calls);
         let mut buffer = gather::scratch(calls());
         for call in calls() {
-            self.gather_call(call, &gather.shape, &mut buffer)?;
+            self.gather_call(call, list, &gather.shape, &mut buffer)?;
         }
-        let header = self.store.region().header();
-        header
-            .records_done
-            .store(count as u64 == gather.count, Ordering::Release);
+        let header = self.store.region().header().list(list);
+        header.done.store(count as u64 == gather.count, Ordering::Release);
         Ok(())
     }
 
     fn patch(&mut self, plan: &GatherPlan) -> Result<(), ReadError> {
         let (reader, store) = (&mut *self.reader, &mut *self.store);
         let pass = store.pass();
-        let mut place = |record: usize, fill: &mut dyn FnMut(&mut [u8])| fill(store.records_mut(record..record + 1));
+        let mut place =
+            |record: usize, fill: &mut dyn FnMut(&mut [u8])| fill(store.records_mut(plan.list, record..record + 1));
         let bytes = plan.patch(&mut |from, into| reader.read(from, into), &mut place, pass)?;
         self.gathered_bytes = self.gathered_bytes.saturating_add(bytes);
         self.count_bytes();
@@ -114,38 +123,45 @@ impl Engine<'_> {
     }
 
     fn note_absent(&mut self, plan: &GatherPlan) {
-        for &(index, addr, why) in &plan.absent {
-            RecordShape::miss(addr, why, self.store.records_mut(index..index + 1));
+        for &(index, _, why) in &plan.absent {
+            plan.shape
+                .miss(why, self.store.records_mut(plan.list, index..index + 1));
         }
-        let header = self.store.region().header();
-        header.records_lost.fetch_or(!plan.absent.is_empty(), Ordering::Relaxed);
+        self.store.note_lost(plan.list, !plan.absent.is_empty());
     }
 
-    fn gather_call(&mut self, call: &GatherCall, shape: &RecordShape, buffer: &mut [u8]) -> Result<(), ReadError> {
-        let records = call.first..call.first + call.records();
+    fn gather_call(
+        &mut self,
+        call: &GatherCall,
+        list: usize,
+        shape: &RecordShape,
+        buffer: &mut [u8],
+    ) -> Result<(), ReadError> {
         if self.out_of_time() {
-            let into = self.store.records_mut(records);
-            call.miss(Missing::BudgetSpent, shape.record_bytes(), into);
-            self.store.region().header().records_lost.store(true, Ordering::Relaxed);
+            call.miss(
+                Missing::BudgetSpent,
+                shape,
+                self.store.records_mut(list, call.records()),
+            );
+            self.store.note_lost(list, true);
             return Ok(());
         }
         let before = self
             .compare
             .is_some()
-            .then(|| self.store.records_mut(records.clone()).to_vec());
+            .then(|| self.store.records_mut(list, call.records()).to_vec());
         let (pass, shift) = (self.store.pass(), self.store.page_shift());
         let reader = &mut *self.reader;
-        let into = self.store.records_mut(records);
+        let into = self.store.records_mut(list, call.records());
         let (bytes, whole) = call.run(&mut |from, into| reader.read(from, into), shape, buffer, into, pass)?;
         if let Some(before) = before {
-            let (pages, changed, changed_bytes) = gather::compare(&before, into, shape.record_bytes(), shift);
+            let (pages, changed, changed_bytes) = gather::compare(call, shape, (&before, into), shift);
             let header = self.store.region().header();
             header.compared_pages.fetch_add(pages, Ordering::Relaxed);
             header.changed_pages.fetch_add(changed, Ordering::Relaxed);
             header.changed_bytes.fetch_add(changed_bytes, Ordering::Relaxed);
         }
-        let header = self.store.region().header();
-        header.records_lost.fetch_or(!whole, Ordering::Relaxed);
+        self.store.note_lost(list, !whole);
         self.gathered_bytes = self.gathered_bytes.saturating_add(bytes);
         self.count_bytes();
         Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::memory::Planner;
+use crate::memory::{Gathered, Place, Planner};
 use crate::target::capture::deadline::Deadline;
 use crate::target::capture::engine::{End, Engine, Limits};
 use crate::target::capture::reader::RangeReader;
@@ -59,11 +59,13 @@ impl Words {
             deadline: self.slow.unwrap_or(Deadline::at(u64::MAX)),
         };
         let end = Engine::new(self, &mut store, limits, false).run(&mut Wish(count));
-        let found = match store.records() {
-            Some((at, len, pass)) => {
+        let wish = wish(count);
+        let found = match store.records(wish.list) {
+            Some((at, len)) => {
+                assert_eq!(len, wish.shape.record_bytes());
                 let records = store.region().data()[at].to_vec();
-                let gathered = Gathered::new(std::sync::Arc::new(records), len, pass);
-                let value = |record: &[u8]| u64::from_le_bytes(record[16..24].try_into().unwrap());
+                let gathered = Gathered::new(std::sync::Arc::new(records), &wish.shape, store.pass());
+                let value = |record: &[u8]| u64::from_le_bytes(record[8..16].try_into().unwrap());
                 gathered.iter().map(|record| record.map(value)).collect()
             }
             None => Vec::new(),
@@ -137,13 +139,24 @@ impl Planner for Wish {
         }
     }
 
-    fn gather(&mut self, _: &dyn crate::memory::Memory) -> Option<Gather> {
-        Some(Gather {
-            what: "test",
-            pointers: Addr(POINTERS),
-            count: self.0,
-            shape: RecordShape::new(SIZE, 24, &[(16, 16, 8)], &[])?,
-        })
+    fn gather(&mut self, _: &dyn crate::memory::Memory) -> Vec<Gather> {
+        vec![wish(self.0)]
+    }
+}
+
+fn wish(count: u64) -> Gather {
+    let field = Place {
+        from: 16,
+        to: 8,
+        bytes: 8,
+        late: false,
+    };
+    Gather {
+        what: "test",
+        list: 2,
+        pointers: Addr(POINTERS),
+        count,
+        shape: RecordShape::new(SIZE, 16, 0, &[field], &[]).unwrap(),
     }
 }
 
@@ -211,7 +224,7 @@ fn unreadable_pages_cost_their_structures_only() {
 fn the_byte_budget_bounds_the_records() {
     let pointers: Vec<u64> = vec![0x20_0000; 4096];
     let mut target = Words::with(&pointers);
-    let budget = 4096 * 8 + 100 * 24;
+    let budget = 4096 * 8 + 100 * 16;
     let (end, found) = target.gather(pointers.len() as u64, budget);
     assert_eq!(end, Ok(End::Bytes));
     assert_eq!(found.len(), 100);
@@ -231,26 +244,82 @@ fn no_time_to_look_structures_up_is_told_as_such() {
 }
 
 #[test]
+fn what_the_array_does_not_name_any_more_has_no_record() {
+    let pointers: Vec<u64> = (0..100).map(|index| 0x20_0000 + index * SIZE).collect();
+    let mut target = Words::with(&pointers);
+    let ranges: Vec<(u64, u64)> = target.readable.iter().map(|range| (range.start, range.end)).collect();
+    let mut store = Store::new(&ranges, 1 << 20).unwrap();
+    let limits = Limits {
+        bytes: 1 << 30,
+        deadline: Deadline::at(u64::MAX),
+    };
+    let mut rehearsal = Engine::rehearsing(&mut target, &mut store, limits);
+    rehearsal.run(&mut Wish(100)).unwrap();
+    let learned = rehearsal.learned().unwrap();
+    let planned: Vec<Planned> = learned.gathering.iter().map(Planned::of).collect();
+    target.written.insert(POINTERS + 8 * 40, 0x20_0000);
+    store.begin_second_pass();
+    let mut engine = Engine::continuing(&mut target, &mut store, limits, learned);
+    assert_eq!(engine.run(&mut Wish(100)), Ok(End::Complete));
+    let (_, gathered) = engine.into_done();
+    planned
+        .iter()
+        .for_each(|planned| planned.drop_unnamed(&mut store, &gathered));
+    let (at, _) = store.records(wish(100).list).unwrap();
+    let records = std::sync::Arc::new(store.region().data()[at].to_vec());
+    let gathered = Gathered::new(records, &wish(100).shape, store.pass());
+    let lost: Vec<_> = (0..)
+        .zip(gathered.iter())
+        .filter_map(|(index, record)| Some((index, record.err()?)))
+        .collect();
+    assert_eq!(lost, [(40, Missing::NotCaptured)]);
+}
+
+#[test]
 fn changes_are_counted_by_page_and_word() {
-    let record = |status: u8, addr: u64, value: u64| {
+    let record = |status: u8, value: u64| {
         let mut record = vec![status, 0, 0, 0, 0, 0, 0, 0];
-        record.extend(addr.to_le_bytes());
         record.extend(value.to_le_bytes());
         record
     };
-    let old = [
-        record(1, 0x1000, 5),
-        record(1, 0x1800, 5),
-        record(1, 0x2000, 5),
-        record(0x82, 0x3000, 5),
-    ]
-    .concat();
-    let new = [
-        record(2, 0x1000, 5),
-        record(2, 0x1800, 6),
-        record(2, 0x2000, 5),
-        record(2, 0x3000, 6),
-    ]
-    .concat();
-    assert_eq!(compare(&old, &new, 24, 12), (2, 1, 8));
+    let old = [record(1, 5), record(1, 5), record(1, 5), record(0x82, 5)].concat();
+    let new = [record(2, 5), record(2, 6), record(2, 5), record(2, 6)].concat();
+    let mut call = GatherCall::default();
+    for (index, row) in rows([0x1000, 0x1800, 0x2000, 0x3000].into_iter().enumerate(), SIZE)
+        .iter()
+        .enumerate()
+    {
+        assert_eq!((row.record, call.add(row, SIZE)), (index, 1));
+    }
+    assert_eq!(compare(&call, &wish(4).shape, (&old, &new), 12), (2, 1, 8));
+}
+
+#[test]
+fn rows_hold_every_structure_once() {
+    let lists: [&[u64]; 7] = [
+        &[],
+        &[0x1000, 0x1030, 0x1060, 0x1090],
+        &[0x1000, 0x1040, 0x1080, 0x10b0, 0x1000],
+        &[0x1000, 0x1000, 0xfd0, 0xfa0],
+        &[0x1000, 0x1000 + 48 + PIECE_GAP, 0x9000, 0x9000 + 49 + PIECE_GAP],
+        &[u64::MAX - 96, u64::MAX - 48, 0, 48],
+        &[0, 0, 48, 96],
+    ];
+    for list in lists {
+        // A gap in the numbers of the records ends a row.
+        let wanted = || {
+            (0..)
+                .zip(list.iter().copied())
+                .map(|(index, addr)| (index + index / 3, addr))
+        };
+        let made: Vec<(usize, u64)> = rows(wanted(), SIZE)
+            .iter()
+            .flat_map(|row| (0..row.count).map(|index| (row.record + index, row.addr + row.stride * index as u64)))
+            .collect();
+        assert!(made.into_iter().eq(wanted()), "{list:?}");
+    }
+    assert_eq!(
+        rows((0..).zip((0..1000).map(|index| 0x1000 + index * SIZE)), SIZE).len(),
+        1
+    );
 }

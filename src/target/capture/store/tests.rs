@@ -1,6 +1,7 @@
 //! The store filled by hand.
 
 use super::*;
+use crate::memory::MOST_LISTS;
 
 const PAGE: u64 = 4096;
 
@@ -138,20 +139,23 @@ fn what_the_child_left_is_adopted_by_bounds() {
 #[test]
 fn records_are_adopted_by_bounds() {
     let mut store = store(&[(0x10000, 0x20000)]);
-    assert!(store.records().is_none());
+    assert!(store.records(0).is_none());
     fill(&mut store, 0x10000, 0x11000);
-    let area = store.room_for_records(10, 48).unwrap();
-    assert!(area.room > 10 && store.room_for_records(10, 40).is_none());
-    store.records_mut(9..10).fill(7);
-    store.set_records(10);
-    let (at, len, pass) = store.records().unwrap();
-    assert_eq!((at.len(), len, pass), (480, 48, 1));
+    let area = store.room_for_records(0, 10, 48).unwrap();
+    assert!(area.room > 10 && store.room_for_records(0, 10, 40).is_none());
+    store.records_mut(0, 9..10).fill(7);
+    store.set_records(0, 10);
+    let other = store.room_for_records(1, 5, 40).unwrap();
+    assert!(other.start >= area.start + area.room * 48);
+    assert!(store.room_for_records(MOST_LISTS, 1, 8).is_none() && store.records(MOST_LISTS).is_none());
+    let (at, len) = store.records(0).unwrap();
+    assert_eq!((at.len(), len), (480, 48));
     assert_eq!(store.region.data()[at][9 * 48..], [7; 48]);
-    assert_eq!(store.records_mut(0..area.room + 1).len(), 0);
+    assert_eq!(store.records_mut(0, 0..area.room + 1).len(), 0);
     for (count, page) in [(u64::MAX, 1), (10, u64::MAX), (u64::MAX / 48, 1 << 40), (10, 0)] {
-        let header = store.region.header();
-        header.records.store(count, Ordering::Relaxed);
-        header.records_page.store(page, Ordering::Relaxed);
-        assert!(store.records().is_none(), "{count} {page}");
+        let header = store.region.header().list(0);
+        header.count.store(count, Ordering::Relaxed);
+        header.page.store(page, Ordering::Relaxed);
+        assert!(store.records(0).is_none(), "{count} {page}");
     }
 }
