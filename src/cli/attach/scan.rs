@@ -93,7 +93,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
 
     steps.begin("copying the runtime's structures");
     let mut planner = || -> Box<dyn crate::memory::Planner> { Box::new(Summary::new(runtime.clone())) };
-    let capture = process.capture(&mut planner, &options.capture)?;
+    let mut capture = process.capture(&mut planner, &options.capture)?;
     steps.end("capture");
 
     steps.begin("decoding");
@@ -111,6 +111,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
         return Err(not_started(pid, &found.name));
     }
     host.sort_mappings(&snapshot);
+    capture.end_child()?;
     steps.end("residency");
 
     steps.begin("reading mark bits");

@@ -2,6 +2,7 @@
 //! nothing but the shared region and talks to nobody. Whatever goes wrong it ends, and its end frees the target.
 #![allow(unsafe_code)]
 
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -142,6 +143,7 @@ pub(crate) fn run(
     store: &mut Store,
     make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
     task: Task,
+    tell: Option<OwnedFd>,
 ) -> ! {
     let done = catch_unwind(AssertUnwindSafe(|| {
         set_up(task.parent)?;
@@ -163,6 +165,8 @@ pub(crate) fn run(
         header.set_message(&failed.message);
         header.failure.store(failed.why as u32, Ordering::Release);
     }
+    // The parent need not wait until this process's memory is given back.
+    drop(tell);
     sys::exit_now(0)
 }
 

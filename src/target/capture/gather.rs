@@ -379,9 +379,17 @@ impl Planned {
             let at = Addr(gather.pointers.0.wrapping_add((records.start as u64).wrapping_mul(8)));
             // Without the array nobody looks at the records.
             let pointers = store.bytes(at, records.len().saturating_mul(8)).unwrap_or_default();
-            let named = pointers.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-            let differ = call.structures().zip(named).filter(|((_, addr), named)| addr != named);
-            let wrong: Vec<usize> = differ.map(|((record, _), _)| record).collect();
+            let mut named = pointers.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+            let mut wrong = Vec::new();
+            for (row, _) in &call.rows {
+                let mut addr = row.addr;
+                for (record, named) in (row.record..row.record + row.count).zip(named.by_ref()) {
+                    if named != addr {
+                        wrong.push(record);
+                    }
+                    addr = addr.wrapping_add(row.stride);
+                }
+            }
             for record in wrong {
                 store.miss_record(self.list, record, &self.shape, Missing::NotCaptured);
             }

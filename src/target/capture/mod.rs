@@ -25,7 +25,7 @@ use self::reader::{ProcessReader, RangeReader};
 use self::region::Header;
 use self::store::Store;
 use self::verdict::{parts_of, pause_of, quota_of};
-use self::watchdog::Ended;
+use self::watchdog::{Ended, Leaving};
 use super::cgroup::CgroupFacts;
 use super::host::HostFacts;
 use super::pages::PageMap;
@@ -117,6 +117,7 @@ pub struct PauseParts {
 pub struct Captured {
     store: Arc<Store>,
     readable: Vec<(u64, u64)>,
+    leaving: Leaving,
 }
 
 /// A capture.
@@ -244,7 +245,7 @@ impl LiveProcess {
             patience: PATIENCE,
             parent: 0,
         };
-        let ended = watchdog::run(self, &mut reader, &mut store, make_planner, task)?;
+        let (ended, leaving) = watchdog::run(self, &mut reader, &mut store, make_planner, task)?;
         let ended_ns = monotonic_ns();
         store.adopt();
         let header = store.region().header();
@@ -276,6 +277,7 @@ impl LiveProcess {
             memory: Captured {
                 store: Arc::new(store),
                 readable,
+                leaving,
             },
         };
         let header = capture.memory.store.region().header();
@@ -326,6 +328,11 @@ pub fn affordable_bytes() -> u64 {
 }
 
 impl Capture {
+    /// Waits for the end of the process that captured: from then on its memory counts among that of the tool's children.
+    pub fn end_child(&mut self) -> Result<()> {
+        self.memory.leaving.end()
+    }
+
     /// Asks once more, of the captured bytes, what was wished for, and notes what is not there.
     fn find_missing(&mut self, planner: &mut dyn Planner) {
         for wave in 0..=self.waves {

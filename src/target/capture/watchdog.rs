@@ -1,4 +1,4 @@
-//! The parent of a capture: starts the child, waits for its end, and kills it when its time is over. Whatever happens
+//! The parent of a capture: starts the child, waits until it is done, and kills it when its time is over. Whatever happens
 //! to either of them, the kernel lets the target run on.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -6,11 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::{ForkResult, Pid, pipe2};
 
 use super::child::{self, Mode, Phase, Task};
 use super::reader::RangeReader;
@@ -44,24 +45,28 @@ pub(crate) enum Ended {
     Interrupted(Signal),
 }
 
-/// Runs the child to its end.
+/// Runs the child until it has done its task: it may not have ended yet, and nothing of the target hangs on that.
 pub(crate) fn run(
     process: &LiveProcess,
     reader: &mut dyn RangeReader,
     store: &mut Store,
     make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
     mut task: Task,
-) -> Result<Ended> {
+) -> Result<(Ended, Leaving)> {
     child::prepare_panics();
     let signals = Signals::hold()?;
     task.parent = std::process::id() as i32;
+    // Without it the end of the child is waited for.
+    let (told, tell) = pipe2(OFlag::O_CLOEXEC).ok().unzip();
     let pid = match sys::fork().map_err(|errno| failed("fork", errno))? {
-        ForkResult::Child => child::run(process, reader, store, make_planner, task),
+        ForkResult::Child => child::run(process, reader, store, make_planner, task, tell),
         ForkResult::Parent { child } => child,
     };
+    drop(tell);
     let mut child = Child {
         pid,
         pidfd: sys::pidfd_open(pid.as_raw()).ok(),
+        told,
         status: None,
     };
     let started = monotonic_ns();
@@ -79,15 +84,19 @@ pub(crate) fn run(
             Duration::from_nanos(overdue.saturating_sub(now).min(TICK_NS)),
             Some(&signals),
         )? {
-            return Ok(child.ended());
+            return Ok((child.ended(), Leaving(None)));
+        }
+        let header = store.region().header();
+        if Phase::of(header) == Phase::Released && !holds(header) {
+            return Ok((Ended::Exited, Leaving(Some(child))));
         }
         if let Some(signal) = signals.pending() {
             child.kill()?;
-            return Ok(Ended::Interrupted(signal));
+            return Ok((Ended::Interrupted(signal), Leaving(None)));
         }
         if monotonic_ns() >= overdue {
             child.kill()?;
-            return Ok(Ended::Overdue);
+            return Ok((Ended::Overdue, Leaving(None)));
         }
     }
 }
@@ -155,10 +164,31 @@ impl Drop for Signals {
     }
 }
 
+/// A child that has done its task, and may be giving its memory back.
+#[derive(Debug)]
+pub(crate) struct Leaving(Option<Child>);
+
+impl Leaving {
+    /// Waits until it has ended: only then its memory counts among that of children.
+    pub(crate) fn end(&mut self) -> Result<()> {
+        let Some(mut child) = self.0.take() else { return Ok(()) };
+        let limit = monotonic_ns().saturating_add(DEATH.as_nanos() as u64);
+        while monotonic_ns() < limit {
+            if child.wait(Duration::from_millis(10), None)? {
+                return Ok(());
+            }
+        }
+        child.kill()
+    }
+}
+
 /// The child; killed and reaped when dropped.
+#[derive(Debug)]
 struct Child {
     pid: Pid,
     pidfd: Option<OwnedFd>,
+    /// The end of a pipe whose other end the child closes when it has done its task.
+    told: Option<OwnedFd>,
     status: Option<WaitStatus>,
 }
 
@@ -166,12 +196,21 @@ impl Child {
     /// Waits at most this long, or until an ending signal; whether the child has ended.
     fn wait(&mut self, timeout: Duration, signals: Option<&Signals>) -> Result<bool> {
         let timeout = PollTimeout::try_from(timeout.as_millis() as u64 + 1).unwrap_or(PollTimeout::MAX);
-        let mut fds: Vec<PollFd> = Vec::with_capacity(2);
+        let mut fds: Vec<PollFd> = Vec::with_capacity(3);
+        // While signals are looked for, the task is not known to be done.
+        let told = self.told.as_ref().filter(|_| signals.is_some());
+        fds.extend(told.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.pidfd.as_ref().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
         fds.extend(signals.map(|signals| PollFd::new(signals.fd.as_fd(), PollFlags::POLLIN)));
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => return Err(failed("poll", errno)),
+        }
+        let is_told = told.is_some() && fds.first().is_some_and(|fd| fd.any() != Some(false));
+        drop(fds);
+        if is_told {
+            // Said once. Whoever has not done its task by now is about to end.
+            self.told = None;
         }
         self.reap()
     }
