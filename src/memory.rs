@@ -125,6 +125,12 @@ pub trait Planner {
     /// come in any order: the capture engine sorts, merges and reads them in as few calls as it can.
     fn wave(&mut self, wave: usize, captured: &dyn Memory) -> Vec<Request>;
 
+    /// Whether no later wave looks at what wave `wave` asks for. A rehearsal then only finds it.
+    fn is_last_need(&self, wave: usize) -> bool {
+        let _ = wave;
+        false
+    }
+
     /// What to gather once the waves have come to their end.
     fn gather(&mut self, captured: &dyn Memory) -> Vec<Gather> {
         let _ = captured;

@@ -43,6 +43,10 @@ impl Planner for Summary {
         requests
     }
 
+    fn is_last_need(&self, wave: usize) -> bool {
+        SummaryPlanner::is_last_need(wave)
+    }
+
     fn gather(&mut self, captured: &dyn Memory) -> Vec<Gather> {
         let Runtime {
             layout,

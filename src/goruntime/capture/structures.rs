@@ -13,6 +13,8 @@ use crate::goruntime::spans::all_spans;
 use crate::goruntime::variants::{CHUNK_BYTES, SPAN_CLASSES, Variant};
 use crate::memory::{Addr, Gather, Memory, Planner, Request};
 
+/// The wave that asks for what there is most of, but for what is gathered.
+const BLOCKS: usize = 4;
 /// Waves after which following a chain is given up; a healthy target needs four, and one per 4 KiB of free mcaches
 /// (a GOMAXPROCS of 256 that shrank to 1 leaves 255 of them, up to 2296 bytes each).
 const LAST_WAVE: usize = 256;
@@ -44,6 +46,11 @@ impl<'a> SummaryPlanner<'a> {
             variant,
             chased: Default::default(),
         }
+    }
+
+    /// As [`Planner::is_last_need`].
+    pub(super) fn is_last_need(wave: usize) -> bool {
+        wave == BLOCKS
     }
 
     /// Arrays that globals point to.
@@ -119,11 +126,16 @@ impl<'a> SummaryPlanner<'a> {
     /// Structures that the arrays point to.
     fn structures(&self, memory: &dyn Memory, out: &mut Requests) {
         let (l, g) = (self.layout, self.globals);
-        let mheap = View::new(memory, "mheap_", g.mheap);
         let allp = View::new(memory, "allp", g.allp).slice(WHOLE_SLICE);
         self.each_pointer(memory, allp.map(|s| (s.ptr, s.cap)), "p", l.p.size, out);
         let _ = self.page_bitmaps(memory, out);
         let _ = self.arena_pointers(memory, out);
+    }
+
+    /// The entries of all span sets.
+    fn set_blocks(&self, memory: &dyn Memory, out: &mut Requests) {
+        let l = self.layout;
+        let mheap = View::new(memory, "mheap_", self.globals.mheap);
         let mut left = MOST_BLOCKS;
         for class in 0..(SPAN_CLASSES as u64).min(l.mheap.central.len) {
             let _ = self.span_sets(&mheap, class, |set| {
@@ -275,10 +287,21 @@ impl Planner for SummaryPlanner<'_> {
                 self.third(captured, &mut out);
                 self.chains(captured, &mut out);
             }
+            // A wave without wishes would end the capture.
+            BLOCKS => {
+                self.set_blocks(captured, &mut out);
+                if out.is_empty() {
+                    self.chains(captured, &mut out);
+                }
+            }
             _ if wave < LAST_WAVE => self.chains(captured, &mut out),
             _ => {}
         }
         out.into_list()
+    }
+
+    fn is_last_need(&self, wave: usize) -> bool {
+        SummaryPlanner::is_last_need(wave)
     }
 
     /// Every g and every span: the mass comes last, since what a budget leaves out is not what the rest hangs on.

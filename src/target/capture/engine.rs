@@ -3,11 +3,14 @@
 //! planner asks for.
 
 use std::io::IoSliceMut;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 
 use super::deadline::Deadline;
 use super::gather::GatherPlan;
 use super::reader::{Pages, RangeReader, ReadError, Readable};
+use super::region::Populating;
 use super::runs::{MAX_CALL_BYTES, Pieces, cut_first, join, split};
 use super::store::{PageState, Run, Store};
 use crate::memory::{Addr, Gather, Missing, Planner, Range, Request};
@@ -98,7 +101,7 @@ pub(crate) struct Engine<'a> {
     /// Read to gather it.
     gathered_bytes: u64,
     /// What makes the memory for records.
-    populating: Vec<std::thread::JoinHandle<()>>,
+    populating: Vec<(Arc<Populating>, Option<JoinHandle<()>>)>,
     end: End,
 }
 
@@ -231,7 +234,7 @@ impl<'a> Engine<'a> {
                 .header()
                 .waves
                 .store(wave as u32 + 1, Ordering::Relaxed);
-            self.read_wave(&requests)?;
+            self.read_wave(&requests, self.rehearsing && planner.is_last_need(wave))?;
             if self.end != End::Running {
                 return Ok(self.finish(self.end));
             }
@@ -269,7 +272,7 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn read_wave(&mut self, requests: &[Request]) -> Result<(), ReadError> {
+    fn read_wave(&mut self, requests: &[Request], only_find: bool) -> Result<(), ReadError> {
         let mut wanted = self.queue(requests);
         if self.holes.new && !self.fresh {
             // Asked for memory that was none before the stop: the heap has grown since.
@@ -282,7 +285,16 @@ impl<'a> Engine<'a> {
         join(&mut wanted, self.store.page_shift());
         let to_read = self.present(&wanted)?;
         let to_read = self.within_budget(to_read);
-        self.copy(&to_read)
+        // Page by page, as they are written, they would cost more than twice as much.
+        for run in &to_read {
+            self.store.region().populate(run.page, run.pages);
+        }
+        if !only_find {
+            return self.copy(&to_read);
+        }
+        let pages = to_read.iter().map(|run| run.pages).sum();
+        self.commit(&to_read, pages);
+        Ok(())
     }
 
     /// The pages these wishes need and nobody has read yet.

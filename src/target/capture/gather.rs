@@ -39,23 +39,6 @@ struct Row {
 }
 
 impl Row {
-    /// Whether the structure at `addr`, of `size` bytes, is the next.
-    fn takes(&mut self, record: usize, addr: u64, size: u64) -> bool {
-        if Some(record) != self.record.checked_add(self.count) {
-            return false;
-        }
-        if self.count == 1 {
-            let stride = addr.wrapping_sub(self.addr);
-            let near = (size..=size + PIECE_GAP).contains(&stride);
-            if near {
-                self.stride = stride;
-            }
-            return near;
-        }
-        let behind = self.stride.checked_mul(self.count as u64);
-        behind.and_then(|bytes| self.addr.checked_add(bytes)) == Some(addr)
-    }
-
     /// First address behind the last structure.
     fn end(&self, size: u64) -> Option<u64> {
         let last = self.stride.checked_mul(self.count.checked_sub(1)? as u64)?;
@@ -77,19 +60,40 @@ impl Row {
 /// Structures, each with the number of its record, as rows.
 fn rows(wanted: impl Iterator<Item = (usize, u64)>, size: u64) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    for (record, addr) in wanted {
-        if let Some(row) = rows.last_mut()
-            && row.takes(record, addr, size)
-        {
-            row.count += 1;
-            continue;
+    let mut row = Row {
+        record: 0,
+        addr: 0,
+        stride: size,
+        count: 0,
+    };
+    // Where the next one is, if the row goes on.
+    let mut next = (0, Some(0));
+    wanted.for_each(|(record, addr)| {
+        let goes_on = match row.count {
+            0 => false,
+            1 => {
+                row.stride = addr.wrapping_sub(row.addr);
+                record == next.0 && (size..=size + PIECE_GAP).contains(&row.stride)
+            }
+            _ => (record, Some(addr)) == next,
+        };
+        if !goes_on {
+            if row.count > 0 {
+                let stride = if row.count == 1 { size } else { row.stride };
+                rows.push(Row { stride, ..row });
+            }
+            row = Row {
+                record,
+                addr,
+                stride: size,
+                count: 0,
+            };
         }
-        rows.push(Row {
-            record,
-            addr,
-            stride: size,
-            count: 1,
-        });
+        row.count += 1;
+        next = (record + 1, addr.checked_add(row.stride));
+    });
+    if row.count > 0 {
+        rows.push(row);
     }
     rows
 }

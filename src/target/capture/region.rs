@@ -7,7 +7,8 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
@@ -310,15 +311,24 @@ impl Region {
         }
     }
 
-    /// The same, to be done by another thread.
+    /// The same, to be done by whichever threads have the time.
     ///
     /// # Safety
     ///
     /// The region must not be dropped before it is done, or must never be (the child that captures ends without
     /// destructors).
-    pub(crate) unsafe fn populate_later(&self, page: usize, pages: usize) -> impl FnOnce() + Send + 'static {
-        let twin = ManuallyDrop::new(Region { ..*self });
-        move || twin.populate(page, pages)
+    pub(crate) unsafe fn populate_together(&self, page: usize, pages: usize) -> Arc<Populating> {
+        let pages = if page.checked_add(pages).is_some_and(|end| end <= self.pages) {
+            pages
+        } else {
+            0
+        };
+        Arc::new(Populating {
+            region: ManuallyDrop::new(Region { ..*self }),
+            page,
+            pages,
+            begun: AtomicUsize::new(0),
+        })
     }
 
     /// The pages, to be filled.
@@ -326,6 +336,30 @@ impl Region {
         // SAFETY: as for `data`; the exclusive borrow keeps every other view of this process away.
         unsafe {
             std::slice::from_raw_parts_mut(self.base.byte_add(self.pages_at).as_ptr(), self.pages * self.page_bytes)
+        }
+    }
+}
+
+/// Pages that are being given their memory, piece by piece.
+pub(crate) struct Populating {
+    region: ManuallyDrop<Region>,
+    page: usize,
+    pages: usize,
+    /// How many of the pages somebody has begun with.
+    begun: AtomicUsize,
+}
+
+impl Populating {
+    /// Goes on until nothing is left to begin with.
+    pub(crate) fn work(&self) {
+        loop {
+            let done = self.begun.fetch_add(POPULATED_AT_ONCE, Ordering::Relaxed);
+            let left = self.pages.saturating_sub(done);
+            if left == 0 {
+                return;
+            }
+            self.region
+                .populate_piece(self.page + done, POPULATED_AT_ONCE.min(left));
         }
     }
 }

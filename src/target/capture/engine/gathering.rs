@@ -1,6 +1,7 @@
 //! What a pass does for a planner that gathers: a rehearsal makes room and plans, the others fill the records.
 
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 
 use super::{End, Engine, HELPER_STACK};
 use crate::memory::{Gather, Memory, Missing, Planner, RecordShape};
@@ -40,9 +41,11 @@ impl Engine<'_> {
             let (page, pages) = (area.start >> shift, (count.min(area.room) * len).div_ceil(1 << shift));
             // SAFETY: only the child rehearses, and it ends without destructors.
             #[allow(unsafe_code)]
-            let populate = unsafe { self.store.region().populate_later(page, pages) };
-            let thread = std::thread::Builder::new().stack_size(HELPER_STACK).spawn(populate);
-            self.populating.extend(thread);
+            let populating = unsafe { self.store.region().populate_together(page, pages) };
+            let shared = populating.clone();
+            let thread = std::thread::Builder::new().stack_size(HELPER_STACK);
+            let thread = thread.spawn(move || shared.work());
+            self.populating.push((populating, thread.ok()));
         }
     }
 
@@ -90,9 +93,10 @@ impl Engine<'_> {
         self.out_of_time();
         if self.rehearsing {
             plan.count = count;
-            for thread in self.populating.drain(..) {
-                // It does not panic; a thread that could not be had leaves the memory to come as it is written.
-                let _ = thread.join();
+            for (populating, thread) in self.populating.drain(..) {
+                populating.work();
+                // It does not panic.
+                let _ = thread.map(JoinHandle::join);
             }
             self.gathering.push(plan);
             return Ok(());
