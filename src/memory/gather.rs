@@ -206,36 +206,53 @@ impl RecordShape {
         self.len
     }
 
-    /// Makes the record of a structure, as pass `pass` (1 or 2) found it. The status comes last: a writer that is killed
-    /// leaves no half record behind that looks whole.
-    #[inline]
-    pub fn fill(&self, structure: &[u8], record: &mut [u8], pass: u8) {
-        if let Some(choice) = &self.choice {
-            let chosen = match structure.get(choice.by) == Some(&choice.value) {
-                true => choice.then,
-                false => choice.otherwise,
-            };
-            match chosen {
-                Some(from) => copy::<8>(from, choice.to, structure, record),
-                None => put(record, choice.to, [0; 8]),
+    /// Makes the records of structures that begin `stride` bytes one behind the other, as pass `pass` (1 or 2) found them.
+    /// The status comes last: a writer that is killed leaves no half record behind that looks whole.
+    pub fn fill(&self, structures: &[u8], stride: usize, records: &mut [u8], pass: u8) {
+        let stride = stride.max(1);
+        let blocks = records.chunks_mut(self.len.saturating_mul(FILLED_TOGETHER).max(1));
+        for (structures, records) in structures.chunks(stride.saturating_mul(FILLED_TOGETHER)).zip(blocks) {
+            self.fill_block(&mut Block {
+                structures,
+                stride,
+                records,
+                len: self.len.max(1),
+            });
+            std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::Release);
+            for (_, record) in structures.chunks(stride).zip(records.chunks_exact_mut(self.len.max(1))) {
+                put(record, self.status, [pass]);
             }
         }
-        for &Piece { from, to, bytes, .. } in &self.pieces {
-            match bytes {
-                1 => copy::<1>(from, to, structure, record),
-                2 => copy::<2>(from, to, structure, record),
-                4 => copy::<4>(from, to, structure, record),
-                8 => copy::<8>(from, to, structure, record),
-                16 => copy::<16>(from, to, structure, record),
-                24 => copy::<24>(from, to, structure, record),
-                _ => copy::<32>(from, to, structure, record),
+    }
+
+    /// Field by field, not structure by structure: what is to be done is looked up once for all of them.
+    fn fill_block(&self, block: &mut Block<'_>) {
+        if let Some(choice) = &self.choice {
+            for (structure, record) in block.pairs() {
+                let chosen = match structure.get(choice.by) == Some(&choice.value) {
+                    true => choice.then,
+                    false => choice.otherwise,
+                };
+                match chosen {
+                    Some(from) => copy::<8>(from, choice.to, structure, record),
+                    None => put(record, choice.to, [0; 8]),
+                }
+            }
+        }
+        for piece in &self.pieces {
+            match piece.bytes {
+                1 => block.copy::<1>(piece),
+                2 => block.copy::<2>(piece),
+                4 => block.copy::<4>(piece),
+                8 => block.copy::<8>(piece),
+                16 => block.copy::<16>(piece),
+                24 => block.copy::<24>(piece),
+                _ => block.copy::<32>(piece),
             }
         }
         for at in &self.zeros {
-            put(record, *at, [0]);
+            block.pairs().for_each(|(_, record)| put(record, *at, [0]));
         }
-        std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::Release);
-        put(record, self.status, [pass]);
     }
 
     /// Notes why there is no record of a structure.
@@ -257,6 +274,30 @@ impl RecordShape {
             false => old != new,
         };
         Some(words.filter(differ).count() as u64)
+    }
+}
+
+/// Structures whose fields are copied before the next field's turn comes: few enough to stay in the nearest cache.
+const FILLED_TOGETHER: usize = 64;
+
+/// Some structures, and the places for their records.
+struct Block<'a> {
+    structures: &'a [u8],
+    stride: usize,
+    records: &'a mut [u8],
+    len: usize,
+}
+
+impl Block<'_> {
+    fn pairs(&mut self) -> impl Iterator<Item = (&[u8], &mut [u8])> {
+        let structures = self.structures.chunks(self.stride);
+        structures.zip(self.records.chunks_exact_mut(self.len))
+    }
+
+    fn copy<const N: usize>(&mut self, piece: &Piece) {
+        for (structure, record) in self.pairs() {
+            copy::<N>(piece.from, piece.to, structure, record);
+        }
     }
 }
 
@@ -319,7 +360,7 @@ impl Gathered {
             records.resize(at + len, 0);
             let record = records.get_mut(at..).unwrap_or_default();
             match memory.bytes(Addr(pointer), gather.shape.size()) {
-                Ok(structure) => gather.shape.fill(structure, record, 1),
+                Ok(structure) => gather.shape.fill(structure, structure.len(), record, 1),
                 Err(error) => gather.shape.miss(error.why, record),
             }
         }
@@ -416,7 +457,7 @@ mod tests {
     fn fields_go_to_their_places() {
         let structure: Vec<u8> = (0..32).collect();
         let mut record = vec![0u8; 32];
-        shape().fill(&structure, &mut record, 2);
+        shape().fill(&structure, 32, &mut record, 2);
         assert_eq!(record[0], 2);
         assert_eq!(record[16..31], [8, 9, 10, 11, 12, 13, 14, 15, 4, 5, 6, 7, 2, 3, 1]);
     }
@@ -460,7 +501,7 @@ mod tests {
         let pieces = |fields: &[Place]| {
             let shape = RecordShape::new(64, 64, 0, fields, &[21]).unwrap();
             let mut record = vec![0xee; 64];
-            shape.fill(&structure, &mut record, 1);
+            shape.fill(&structure, 64, &mut record, 1);
             assert!(record[0] == 1 && matches!(record[21], 0 | 0xee));
             for place in fields {
                 let bytes = place.bytes as usize;
@@ -489,7 +530,7 @@ mod tests {
         // The status lies between two.
         let shape = RecordShape::new(64, 64, 28, &places(&[(8, 24, 4), (16, 32, 8)]), &[]).unwrap();
         let mut record = vec![0; 64];
-        shape.fill(&structure, &mut record, 9);
+        shape.fill(&structure, 64, &mut record, 9);
         assert_eq!((shape.pieces.len(), record[28], record[24], record[32]), (1, 9, 8, 16));
     }
 
@@ -509,24 +550,42 @@ mod tests {
         };
         let mut record = vec![0xee; 16];
         let one = shape(choice).unwrap();
-        one.fill(&structure, &mut record, 2);
+        one.fill(&structure, 32, &mut record, 2);
         assert_eq!(record[..9], [8, 9, 10, 11, 12, 13, 14, 2, 31]);
         structure[3] = 0;
-        one.fill(&structure, &mut record, 2);
+        one.fill(&structure, 32, &mut record, 2);
         assert_eq!(record[..9], [16, 17, 18, 19, 20, 21, 22, 2, 31]);
         let none = Choice {
             otherwise: None,
             ..choice
         };
-        shape(none).unwrap().fill(&structure, &mut record, 2);
+        shape(none).unwrap().fill(&structure, 32, &mut record, 2);
         assert_eq!(record[..9], [0, 0, 0, 0, 0, 0, 0, 2, 31]);
+    }
+
+    #[test]
+    fn structures_in_a_row_become_records_in_a_row() {
+        let count = 3 * FILLED_TOGETHER + 5;
+        let structures: Vec<u8> = (0..count * 40).map(|at| (at % 251) as u8).collect();
+        let mut records = vec![0; count * 32];
+        // Behind the last one nothing need be.
+        shape().fill(&structures[..count * 40 - 8], 40, &mut records, 1);
+        for (structure, record) in structures.chunks(40).zip(records.chunks(32)) {
+            let mut one = vec![0; 32];
+            shape().fill(&structure[..32], 32, &mut one, 1);
+            assert_eq!(record, one);
+        }
+        // One place too few, one structure too few.
+        shape().fill(&structures, 40, &mut records[..32], 2);
+        shape().fill(&structures[..32], 40, &mut records[32..], 2);
+        assert!(records.iter().step_by(32).take(3).eq(&[2, 2, 1]));
     }
 
     #[test]
     fn a_record_counts_only_when_its_pass_does() {
         let mut records = vec![0u8; 4 * 32];
-        shape().fill(&[7; 32], &mut records[..32], 2);
-        shape().fill(&[7; 32], &mut records[32..64], 1);
+        shape().fill(&[7; 32], 32, &mut records[..32], 2);
+        shape().fill(&[7; 32], 32, &mut records[32..64], 1);
         shape().miss(Missing::Swapped, &mut records[64..96]);
         let gathered = Gathered::new(Arc::new(records), &shape(), 2);
         let found: Vec<_> = gathered.iter().map(|record| record.err()).collect();

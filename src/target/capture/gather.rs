@@ -221,7 +221,7 @@ impl GatherPlan {
                 bytes += part.len;
             }
             place(*record, &mut |into| match whole {
-                true => self.shape.fill(&structure, into, pass),
+                true => self.shape.fill(&structure, structure.len(), into, pass),
                 false => self.shape.miss(Missing::Unreadable, into),
             });
         }
@@ -296,16 +296,25 @@ impl GatherCall {
     ) -> Result<(u64, bool), ReadError> {
         let bad = self.read(read, buffer)?;
         let (size, len) = (shape.size(), shape.record_bytes());
-        let mut records = into.chunks_exact_mut(len);
-        for (row, offset) in &self.rows {
-            let mut at = *offset;
-            for record in records.by_ref().take(row.count) {
+        let mut rest = into;
+        for &(row, offset) in &self.rows {
+            let Some((records, behind)) = rest.split_at_mut_checked(row.count.saturating_mul(len)) else {
+                break;
+            };
+            rest = behind;
+            let stride = row.stride as usize;
+            let there = buffer.get(offset..offset + (row.count - 1) * stride + size);
+            if let (Some(structures), true) = (there, bad.is_empty()) {
+                shape.fill(structures, stride, records, pass);
+                continue;
+            }
+            for (index, record) in records.chunks_exact_mut(len).enumerate() {
+                let at = offset + index * stride;
                 let lost = bad.iter().any(|&(from, to)| at < to && at + size > from);
                 match buffer.get(at..at + size) {
-                    Some(structure) if !lost => shape.fill(structure, record, pass),
+                    Some(structure) if !lost => shape.fill(structure, size, record, pass),
                     _ => shape.miss(Missing::Unreadable, record),
                 }
-                at += row.stride as usize;
             }
         }
         Ok((self.bytes, bad.is_empty()))
