@@ -1,6 +1,7 @@
-//! What scans cost the work of a busy target: `cargo bench --bench throughput`. Windows with a scan each second and
-//! windows without take turns; printed is how much less was done, beside the share of the time that the pauses took.
-//! `-- --pairs N` and `--seconds N` choose how many windows of each kind and how long.
+//! What scans cost the work of a busy target: `cargo bench --bench throughput`. Windows with scans and windows without
+//! take turns; printed is how much less was done for each scan, in time, beside the scan's pause. `-- --pairs N` and
+//! `--seconds N` choose how many windows of each kind and how long, `--every MS` how often is scanned, `--apart` that
+//! target and scans run on a CPU each, so that what is lost is not lost to the tool's use of the target's CPU.
 
 #![allow(
     clippy::unwrap_used,
@@ -32,6 +33,14 @@ struct Done {
     wall: f64,
     cpu: f64,
     paused: f64,
+    scans: f64,
+}
+
+/// How the scans are run.
+#[derive(Clone, Copy)]
+struct Scans {
+    every: Duration,
+    apart: bool,
 }
 
 impl Done {
@@ -45,7 +54,7 @@ impl Done {
 }
 
 fn main() {
-    let (mut pairs, mut seconds) = (10, 5);
+    let (mut pairs, mut seconds, mut every, mut apart) = (10, 5, 1000, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || {
@@ -57,36 +66,49 @@ fn main() {
         match argument.as_str() {
             "--pairs" => pairs = number(),
             "--seconds" => seconds = number(),
+            "--every" => every = number(),
+            "--apart" => apart = true,
             // What cargo adds.
             "--bench" => {}
-            other => panic!("{other} is none of --pairs N, --seconds N"),
+            other => panic!("{other} is none of --pairs N, --seconds N, --every MS, --apart"),
         }
     }
-    println!("medians over {pairs} pairs of windows of {seconds} s, one scan each second in every other one");
+    let apart_text = if apart { ", target and scans on a CPU each" } else { "" };
+    println!(
+        "medians over {pairs} pairs of windows of {seconds} s, a scan each {every} ms in every other one{apart_text}"
+    );
+    let scans = Scans {
+        every: Duration::from_millis(every),
+        apart,
+    };
     for (name, arguments) in WORK {
         let program = fixture("busy", GoVersion::V1_26, Build::Exe);
         let mut target = Running::start(&program, arguments);
+        if apart {
+            pin(target.pid(), 0);
+        }
         let length = Duration::from_secs(seconds);
-        window(&mut target, name, Duration::from_secs(1), true);
-        let (mut slower, mut dearer, mut shares, mut noise) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        window(&mut target, name, Duration::from_secs(1), Some(scans));
+        let (mut lost, mut dearer, mut pauses, mut noise) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for _ in 0..pairs {
             // Without before and after: what lies between the two is the machine's own.
-            let before = window(&mut target, name, length, false);
-            let scanned = window(&mut target, name, length, true);
-            let after = window(&mut target, name, length, false);
+            let before = window(&mut target, name, length, None);
+            let scanned = window(&mut target, name, length, Some(scans));
+            let after = window(&mut target, name, length, None);
             let rate = (before.rate() + after.rate()) / 2.0;
             let cpu = (before.cpu_per_round() + after.cpu_per_round()) / 2.0;
-            slower.push(100.0 * (1.0 - scanned.rate() / rate));
+            let per_scan = 1e3 * scanned.wall / scanned.scans;
+            lost.push(per_scan * (1.0 - scanned.rate() / rate));
             dearer.push(100.0 * (scanned.cpu_per_round() / cpu - 1.0));
-            shares.push(100.0 * scanned.paused / scanned.wall);
-            noise.push(100.0 * (1.0 - after.rate() / before.rate()).abs());
+            pauses.push(1e3 * scanned.paused / scanned.scans);
+            noise.push(per_scan * (1.0 - after.rate() / before.rate()).abs());
         }
         println!(
-            "{name:<10} {:+.2} % of the rounds per second lost, {:+.2} % more CPU for each; paused {:.2} % of the time; \
-             two windows without scans differ by {:.2} %",
-            median(slower),
+            "{name:<10} each scan costs {:+.2} ms of work and pauses {:.2} ms; {:+.2} % more CPU for each round; two windows \
+             without scans differ by {:.2} ms per scan",
+            median(lost),
+            median(pauses),
             median(dearer),
-            median(shares),
             median(noise)
         );
     }
@@ -98,27 +120,39 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// Lets the target work for so long.
-fn window(target: &mut Running, name: &str, length: Duration, scans: bool) -> Done {
+fn window(target: &mut Running, name: &str, length: Duration, scans: Option<Scans>) -> Done {
     let (begun, rounds, cpu) = (Instant::now(), rounds(target, name), cpu_of(target.pid()));
-    let mut paused = 0.0;
-    let mut next = begun + Duration::from_millis(500);
+    let (mut paused, mut count) = (0.0, 0.0);
+    let mut next = begun;
     while begun.elapsed() < length {
-        if scans && Instant::now() >= next {
-            paused += scan(target.pid());
-            next += Duration::from_secs(1);
+        if let Some(scans) = scans.filter(|_| Instant::now() >= next) {
+            paused += scan(target.pid(), scans.apart);
+            count += 1.0;
+            next += scans.every;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(5));
     }
     Done {
         rounds: self::rounds(target, name) - rounds,
         wall: begun.elapsed().as_secs_f64(),
         cpu: cpu_of(target.pid()) - cpu,
         paused,
+        scans: count,
     }
 }
 
 fn rounds(target: &mut Running, name: &str) -> f64 {
     target.send("progress")["loops"][name].as_f64().unwrap()
+}
+
+/// Keeps a process, threads that it has and threads that it will have, on one CPU.
+fn pin(pid: u32, cpu: usize) {
+    let status = Command::new("taskset")
+        .args(["-a", "-c", "-p", &cpu.to_string(), &pid.to_string()])
+        .output()
+        .expect("taskset, of util-linux")
+        .status;
+    assert!(status.success());
 }
 
 /// Seconds of CPU of all its threads.
@@ -132,8 +166,17 @@ fn cpu_of(pid: u32) -> f64 {
 }
 
 /// One scan by the command as it is shipped; seconds of its pause.
-fn scan(pid: u32) -> f64 {
-    let output = Command::new(env!("CARGO_BIN_EXE_gomemscan"))
+fn scan(pid: u32, apart: bool) -> f64 {
+    let tool = env!("CARGO_BIN_EXE_gomemscan");
+    let mut command = match apart {
+        true => {
+            let mut taskset = Command::new("taskset");
+            taskset.args(["-c", "1", tool]);
+            taskset
+        }
+        false => Command::new(tool),
+    };
+    let output = command
         .args(["attach", &pid.to_string(), "--json", "--max-pause", "5s"])
         .output()
         .expect("gomemscan starts");
