@@ -2,10 +2,12 @@
 //! which bytes come next. Nothing here knows a process or a Go version.
 
 mod gather;
+mod record;
 
 use std::fmt;
 
-pub use gather::{Choice, Gather, Gathered, MOST_LISTS, Place, RecordShape, Records};
+pub use gather::{Gather, Gathered, MOST_LISTS, Records};
+pub use record::{Choice, Place, RecordShape};
 
 /// An address in the target's address space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

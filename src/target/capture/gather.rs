@@ -2,20 +2,19 @@
 //! the stop; in it a call reads whole stretches into a buffer of its own and picks the fields out, so that the memory
 //! written is that of the records, not of the structures.
 
+mod presence;
+mod rows;
+
 use std::io::IoSliceMut;
 
-use super::reader::{Pages, ReadError, Readable};
+use self::presence::Presence;
+use self::rows::{PIECE_GAP, Row, rows};
+use super::reader::{ReadError, Readable};
 use super::runs::{MAX_CALL_BYTES, MAX_IOVECS};
 use super::store::Store;
 use crate::memory::{Addr, Gather, Memory, Missing, Range, RecordShape};
 use crate::target::pages::PageRun;
 
-/// Structures no further apart than this are read in one piece, with what lies between them.
-const PIECE_GAP: u64 = 512;
-/// Structures no further apart than this are looked up in one go.
-const LOOKUP_GAP: u64 = 64 << 10;
-/// Looked up between two looks at the clock, bytes of address space.
-const LOOKUP_BYTES: u64 = 1 << 30;
 /// Structures per call: the last one is not to take longer than what is set aside for it.
 const MAX_STRUCTURES: usize = 2048;
 /// After so many unreadable stretches of one call the rest of it is given up.
@@ -26,77 +25,6 @@ pub(crate) type Read<'a> = dyn FnMut(&[Range], &mut [IoSliceMut<'_>]) -> Result<
 
 /// Has the place of a record filled.
 pub(crate) type Fill<'a> = dyn FnMut(usize, &mut dyn FnMut(&mut [u8])) + 'a;
-
-/// Structures in a row, each as far behind the one before as the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Row {
-    /// The record of the first.
-    record: usize,
-    /// Where the first is.
-    addr: u64,
-    stride: u64,
-    count: usize,
-}
-
-impl Row {
-    /// First address behind the last structure.
-    fn end(&self, size: u64) -> Option<u64> {
-        let last = self.stride.checked_mul(self.count.checked_sub(1)? as u64)?;
-        self.addr.checked_add(last)?.checked_add(size)
-    }
-
-    /// The same without its first structures.
-    fn behind(&self, count: usize) -> Row {
-        let count = count.min(self.count);
-        Row {
-            record: self.record + count,
-            addr: self.addr.wrapping_add(self.stride.wrapping_mul(count as u64)),
-            stride: self.stride,
-            count: self.count - count,
-        }
-    }
-}
-
-/// Structures, each with the number of its record, as rows.
-fn rows(wanted: impl Iterator<Item = (usize, u64)>, size: u64) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
-    let mut row = Row {
-        record: 0,
-        addr: 0,
-        stride: size,
-        count: 0,
-    };
-    // Where the next one is, if the row goes on.
-    let mut next = (0, Some(0));
-    wanted.for_each(|(record, addr)| {
-        let goes_on = match row.count {
-            0 => false,
-            1 => {
-                row.stride = addr.wrapping_sub(row.addr);
-                record == next.0 && (size..=size + PIECE_GAP).contains(&row.stride)
-            }
-            _ => (record, Some(addr)) == next,
-        };
-        if !goes_on {
-            if row.count > 0 {
-                let stride = if row.count == 1 { size } else { row.stride };
-                rows.push(Row { stride, ..row });
-            }
-            row = Row {
-                record,
-                addr,
-                stride: size,
-                count: 0,
-            };
-        }
-        row.count += 1;
-        next = (record + 1, addr.checked_add(row.stride));
-    });
-    if row.count > 0 {
-        rows.push(row);
-    }
-    rows
-}
 
 /// One call's worth of structures.
 #[derive(Clone, Debug, Default)]
@@ -408,133 +336,6 @@ impl Planned {
             }
         }
     }
-}
-
-/// Which pages that structures lie on are there.
-struct Presence<'a> {
-    /// Present stretches and swapped ones, sorted: start, end, whether swapped.
-    found: Vec<(u64, u64, bool)>,
-    readable: &'a [Readable],
-    /// Beyond here nobody has looked.
-    cut: Option<u64>,
-}
-
-impl<'a> Presence<'a> {
-    fn of(
-        rows: &[Row],
-        size: u64,
-        readable: &'a [Readable],
-        look_up: &mut dyn FnMut(u64, u64) -> Result<Option<Vec<PageRun>>, ReadError>,
-    ) -> Result<Presence<'a>, ReadError> {
-        let mut presence = Presence {
-            found: Vec::new(),
-            readable,
-            cut: None,
-        };
-        'groups: for (start, end) in groups(rows, size) {
-            let first = readable.partition_point(|range| range.end <= start);
-            for range in readable.iter().skip(first).take_while(|range| range.start < end) {
-                let (mut at, to) = (start.max(range.start), end.min(range.end));
-                while at < to {
-                    let stop = to.min(at.saturating_add(LOOKUP_BYTES));
-                    let Some(pages) = look_up(at, stop)? else {
-                        presence.cut = Some(at);
-                        break 'groups;
-                    };
-                    for run in &pages {
-                        presence.note(run, range.pages);
-                    }
-                    at = stop;
-                }
-            }
-        }
-        Ok(presence)
-    }
-
-    fn note(&mut self, run: &PageRun, kind: Pages) {
-        if !run.swapped && (!run.present || (kind == Pages::OwnOnly && run.file)) {
-            return;
-        }
-        match self.found.last_mut() {
-            Some(last) if last.1 == run.start && last.2 == run.swapped => last.1 = run.end,
-            _ => self.found.push((run.start, run.end, run.swapped)),
-        }
-    }
-
-    /// How many of the first structures of a row are wholly there. `hint` is the stretch of the row before.
-    fn whole(&self, row: &Row, size: u64, hint: &mut usize) -> usize {
-        let Some(end) = row.addr.checked_add(size) else {
-            return 0;
-        };
-        let holds = |at: usize| {
-            let stretch = self.found.get(at);
-            let stretch = stretch.filter(|(from, to, swapped)| *from <= row.addr && end <= *to && !swapped);
-            stretch.map(|(_, to, _)| *to)
-        };
-        let stretch = holds(*hint).or_else(|| {
-            let after = self.found.partition_point(|(from, _, _)| *from <= row.addr);
-            *hint = after.saturating_sub(1);
-            holds(*hint)
-        });
-        match stretch.map(|to| (to - end) / row.stride.max(1)) {
-            Some(more) => usize::try_from(more).map_or(row.count, |more| row.count.min(more.saturating_add(1))),
-            None => 0,
-        }
-    }
-
-    /// The parts of a structure that are there, where the others are pages that nobody has written; else why it
-    /// cannot be had.
-    fn parts(&self, addr: u64, size: u64) -> Result<Vec<Range>, Missing> {
-        let end = addr.checked_add(size).ok_or(Missing::NotMapped)?;
-        if self.cut.is_some_and(|cut| end > cut) {
-            return Err(Missing::BudgetSpent);
-        }
-        let (mut parts, mut at) = (Vec::new(), addr);
-        while at < end {
-            let range = self.readable.partition_point(|range| range.end <= at);
-            let range = self.readable.get(range).filter(|range| range.start <= at);
-            let range = range.ok_or(Missing::NotMapped)?;
-            let next = self.found.partition_point(|(_, to, _)| *to <= at);
-            let stop = match self.found.get(next) {
-                Some((from, _, true)) if *from <= at => return Err(Missing::Swapped),
-                Some((from, to, false)) if *from <= at => {
-                    let stop = end.min(*to);
-                    parts.push(Range::new(Addr(at), stop - at));
-                    stop
-                }
-                _ if range.pages != Pages::OrZero => return Err(Missing::NotPresent),
-                Some((from, _, _)) => end.min(*from).min(range.end),
-                None => end.min(range.end),
-            };
-            at = stop;
-        }
-        Ok(parts)
-    }
-}
-
-/// Stretches of address space that hold all the structures, sorted, none near another, whole pages.
-fn groups(rows: &[Row], size: u64) -> Vec<(u64, u64)> {
-    let page = crate::target::pages::page_size();
-    let mut groups: Vec<(u64, u64)> = Vec::new();
-    for row in rows {
-        let end = row.end(size).and_then(|end| end.checked_next_multiple_of(page));
-        let end = end.unwrap_or(!(page - 1));
-        let start = row.addr & !(page - 1);
-        match groups.last_mut() {
-            Some(last) if start >= last.0 && start <= last.1.saturating_add(LOOKUP_GAP) => last.1 = last.1.max(end),
-            _ if row.addr == 0 => {}
-            _ => groups.push((start, end)),
-        }
-    }
-    groups.sort_unstable();
-    groups.dedup_by(|next, last| {
-        let near = next.0 <= last.1.saturating_add(LOOKUP_GAP);
-        if near {
-            last.1 = last.1.max(next.1);
-        }
-        near
-    });
-    groups
 }
 
 /// How two rounds of records of these structures differ: pages of structures compared, those with a difference, and bytes

@@ -6,7 +6,7 @@ use super::*;
 use crate::memory::{Gathered, Place, Planner};
 use crate::target::capture::deadline::Deadline;
 use crate::target::capture::engine::{End, Engine, Limits};
-use crate::target::capture::reader::RangeReader;
+use crate::target::capture::reader::{Pages, RangeReader};
 use crate::target::capture::store::Store;
 
 const PAGE: u64 = 4096;
