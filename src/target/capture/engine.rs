@@ -2,28 +2,21 @@
 //! named and left alone; the rest is copied in few large calls. Bounded in bytes, pages, waves and time, whatever the
 //! planner asks for.
 
-use std::io::IoSliceMut;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use self::finding::Holes;
 use super::deadline::Deadline;
 use super::gather::GatherPlan;
-use super::reader::{Pages, RangeReader, ReadError, Readable};
+use super::reader::{RangeReader, ReadError, Readable};
 use super::region::Populating;
-use super::runs::{MAX_CALL_BYTES, Pieces, cut_first, join, split};
-use super::store::{PageState, Run, Store};
-use crate::memory::{Addr, Gather, Missing, Planner, Range, Request};
-use crate::target::pages::PageRun;
+use super::runs::{MAX_CALL_BYTES, Pieces, join};
+use super::store::{Run, Store};
+use crate::memory::{Gather, Missing, Planner, Request};
 
 /// A planner that has not ended by then is going in circles.
 const MAX_WAVES: usize = 320;
-/// Pages one pass may look at: 256 GiB of address space with 4 KiB pages.
-const MAX_PAGES: usize = 64 << 20;
-/// Unknown pages no further apart than this are looked up in one call.
-const SCAN_GAP: u64 = 1 << 20;
-/// After so many unreadable pages in a row the rest of a run is given up.
-const MAX_FAULTS: usize = 64;
 
 /// The stack of a thread that only touches memory.
 const HELPER_STACK: usize = 256 << 10;
@@ -297,171 +290,6 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// The pages these wishes need and nobody has read yet.
-    fn queue(&mut self, requests: &[Request]) -> Vec<Run> {
-        let page = 1u64 << self.store.page_shift();
-        let mut list = Vec::new();
-        let mut hint = 0;
-        for request in requests {
-            let start = request.range.start.0 & !(page - 1);
-            let end = request
-                .range
-                .end()
-                .0
-                .checked_next_multiple_of(page)
-                .unwrap_or(u64::MAX - page + 1);
-            if request.range.len == 0 {
-                continue;
-            }
-            // Wishes come in clumps: the range of the last one is tried first.
-            if self
-                .readable
-                .get(hint)
-                .is_none_or(|range| start < range.start || start >= range.end)
-            {
-                hint = self.readable.partition_point(|range| range.end <= start);
-            }
-            let mut behind = start;
-            for range in self.readable.iter().skip(hint).take_while(|range| range.start < end) {
-                let (from, to) = (start.max(range.start), end.min(range.end));
-                self.holes.note(behind, from);
-                behind = to;
-                let room = (MAX_PAGES.saturating_sub(self.pages) as u64).saturating_mul(page);
-                let to = to.min(from.saturating_add(room));
-                self.pages += ((to - from) / page) as usize;
-                if !self.store.queue(from, to, &mut list) || room == 0 {
-                    self.end = End::Bytes;
-                }
-            }
-            self.holes.note(behind, end);
-        }
-        list
-    }
-
-    /// Those of the wanted pages that are there; the others are marked with what they are.
-    fn present(&mut self, wanted: &[Run]) -> Result<Vec<Run>, ReadError> {
-        let shift = self.store.page_shift();
-        let mut known = Vec::new();
-        let mut unknown = Vec::new();
-        for run in wanted {
-            split(
-                run,
-                shift,
-                |page| self.store.state(page) == PageState::KnownPresent,
-                &mut known,
-                &mut unknown,
-            );
-        }
-        let mut found: Vec<PageRun> = Vec::new();
-        let mut rest = unknown.as_slice();
-        while let Some(first) = rest.first() {
-            let (mut end, mut count) = (first.end(shift), 1);
-            while let Some(next) = rest
-                .get(count)
-                .filter(|next| next.start >= end && next.start - end <= SCAN_GAP)
-            {
-                end = next.end(shift);
-                count += 1;
-            }
-            let (group, behind) = rest.split_at(count);
-            rest = behind;
-            found.clear();
-            if self.out_of_time() {
-                group
-                    .iter()
-                    .for_each(|run| self.store.set_missing(*run, Missing::BudgetSpent));
-                continue;
-            }
-            self.reader.presence(first.start, end, &mut found)?;
-            for run in group {
-                self.sort_out(run, &found, &mut known);
-            }
-        }
-        known.sort_unstable_by_key(|run| run.page);
-        join(&mut known, shift);
-        Ok(known)
-    }
-
-    /// Splits one unknown run by what was found, in address order, about its surroundings.
-    fn sort_out(&mut self, run: &Run, found: &[PageRun], present: &mut Vec<Run>) {
-        let shift = self.store.page_shift();
-        let end = run.end(shift);
-        let part = |from: u64, to: u64| Run {
-            start: from,
-            page: run.page + ((from - run.start) >> shift) as usize,
-            pages: ((to - from) >> shift) as usize,
-        };
-        let index = self.readable.partition_point(|range| range.end <= run.start);
-        let mut at = run.start;
-        let first = found.partition_point(|pages| pages.end <= run.start);
-        for pages in found.iter().skip(first).take_while(|pages| pages.start < end) {
-            let (from, to) = (pages.start.max(at), pages.end.min(end));
-            if from >= to {
-                continue;
-            }
-            self.absent(part(at, from));
-            at = to;
-            // A run can cross from one mapping into the next; each page answers for itself.
-            for range in self.readable.iter().skip(index).take_while(|range| range.start < to) {
-                let (from, to) = (from.max(range.start), to.min(range.end));
-                if from >= to {
-                    continue;
-                }
-                match (range.pages, pages.swapped, pages.file) {
-                    (_, true, _) => self.store.set_missing(part(from, to), Missing::Swapped),
-                    (Pages::OwnOnly, _, true) => self.store.set_missing(part(from, to), Missing::NotMapped),
-                    _ => present.push(part(from, to)),
-                }
-            }
-        }
-        self.absent(part(at, end));
-    }
-
-    /// Pages without memory: what the executable holds where it is behind them, zeros where nothing is behind them.
-    /// Neither is asked of the process, which would then get memory for them.
-    fn absent(&mut self, run: Run) {
-        if run.pages == 0 {
-            return;
-        }
-        self.store.set_missing(run, Missing::NotPresent);
-        let shift = self.store.page_shift();
-        let first = self.readable.partition_point(|range| range.end <= run.start);
-        for range in self
-            .readable
-            .iter()
-            .skip(first)
-            .take_while(|range| range.start < run.end(shift))
-        {
-            let offset = match range.pages {
-                Pages::OrImage(offset) => Some(offset),
-                Pages::OrZero => None,
-                Pages::Present | Pages::OwnOnly => continue,
-            };
-            let (from, to) = (run.start.max(range.start), run.end(shift).min(range.end));
-            let left = self.bytes_left();
-            for address in (from..to.min(from.saturating_add(left))).step_by(1 << shift) {
-                let page = run.page + ((address - run.start) >> shift) as usize;
-                let at = page << shift;
-                let buffer = self.store.region_mut().data_mut().get_mut(at..at + (1 << shift));
-                let filled = buffer.is_some_and(|buffer| match offset {
-                    Some(offset) => self.reader.read_image(offset + (address - range.start), buffer),
-                    None => {
-                        buffer.fill(0);
-                        true
-                    }
-                });
-                if filled {
-                    self.filled += 1 << shift;
-                    self.store.set_filled(Run {
-                        start: address,
-                        page,
-                        pages: 1,
-                    });
-                }
-            }
-        }
-    }
-
     fn bytes_left(&self) -> u64 {
         self.limits.bytes.saturating_sub(self.bytes).saturating_sub(self.filled)
     }
@@ -487,137 +315,11 @@ impl<'a> Engine<'a> {
         runs
     }
 
-    fn copy(&mut self, runs: &[Run]) -> Result<(), ReadError> {
-        let shift = self.store.page_shift();
-        let mut work = Pieces::new(runs, shift);
-        while let Some(batch) = work.next_batch() {
-            self.copy_call(batch)?;
-        }
-        Ok(())
-    }
-
-    /// Copies what fits one call, in as many as it takes where pages cannot be read.
-    fn copy_call(&mut self, mut batch: Vec<Run>) -> Result<(), ReadError> {
-        let shift = self.store.page_shift();
-        let mut faults = 0;
-        while !batch.is_empty() {
-            if self.out_of_time() {
-                batch
-                    .iter()
-                    .for_each(|run| self.store.set_missing(*run, Missing::BudgetSpent));
-                break;
-            }
-            let done = match self.read_batch(&batch) {
-                Ok(bytes) => bytes >> shift,
-                Err(ReadError::Fault) => 0,
-                Err(error) => return Err(error),
-            };
-            batch = self.commit(&batch, done);
-            if done > 0 {
-                faults = 0;
-            } else if let Some(bad) = cut_first(&mut batch, shift) {
-                // A call that brings nothing stopped at its very first page.
-                self.store.set_missing(bad, Missing::Unreadable);
-                faults += 1;
-                if faults == MAX_FAULTS {
-                    batch
-                        .drain(..)
-                        .for_each(|run| self.store.set_missing(run, Missing::Unreadable));
-                    faults = 0;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// One call for all of `batch`; how many bytes came.
-    fn read_batch(&mut self, batch: &[Run]) -> Result<usize, ReadError> {
-        let shift = self.store.page_shift();
-        let remote: Vec<Range> = batch
-            .iter()
-            .map(|run| Range::new(Addr(run.start), (run.pages as u64) << shift))
-            .collect();
-        if let Some(buffer) = &mut self.compare {
-            let total: usize = batch.iter().map(|run| run.pages << shift).sum();
-            let buffer = buffer.get_mut(..total).ok_or(ReadError::Fault)?;
-            let got = self.reader.read(&remote, &mut [IoSliceMut::new(buffer)])?;
-            compare_and_store(self.store, batch, &buffer[..got.min(total)]);
-            return Ok(got.min(total));
-        }
-        let mut local = Vec::with_capacity(batch.len());
-        let mut rest = self.store.region_mut().data_mut();
-        let mut skipped = 0;
-        for run in batch {
-            let (_, tail) = rest.split_at_mut((run.page << shift) - skipped);
-            let (piece, tail) = tail.split_at_mut(run.pages << shift);
-            local.push(IoSliceMut::new(piece));
-            rest = tail;
-            skipped = (run.page + run.pages) << shift;
-        }
-        self.reader.read(&remote, &mut local)
-    }
-
-    /// Marks the first `pages` pages of a batch as captured; returns the others.
-    fn commit(&mut self, batch: &[Run], pages: usize) -> Vec<Run> {
-        let first = self.copied.len();
-        let rest = self.note_copied(batch, pages);
-        for run in self.copied.iter().skip(first) {
-            self.store.set_captured(*run);
-        }
-        rest
-    }
-
-    /// Takes note of the first `pages` pages of a batch, which are marked as captured already; returns the others.
-    fn note_copied(&mut self, batch: &[Run], mut pages: usize) -> Vec<Run> {
-        let shift = self.store.page_shift();
-        let mut rest = Vec::new();
-        for run in batch {
-            let done = run.pages.min(pages);
-            pages -= done;
-            if done > 0 {
-                self.copied.push(Run { pages: done, ..*run });
-            }
-            self.bytes += (done as u64) << shift;
-            if done < run.pages {
-                rest.push(Run {
-                    start: run.start + ((done as u64) << shift),
-                    page: run.page + done,
-                    pages: run.pages - done,
-                });
-            }
-        }
-        self.count_bytes();
-        rest
-    }
-
     fn count_bytes(&self) {
         let header = self.store.region().header();
         header
             .bytes_read
             .store(self.bytes.saturating_add(self.gathered_bytes), Ordering::Relaxed);
-    }
-}
-
-/// Stretches that were asked for and are no readable memory, as far as they are remembered.
-#[derive(Debug, Default)]
-struct Holes {
-    known: Vec<(u64, u64)>,
-    /// Whether one was met that was not known.
-    new: bool,
-}
-
-impl Holes {
-    /// The pass after is not to be slowed down by remembering many.
-    const MOST: usize = 64;
-
-    fn note(&mut self, start: u64, end: u64) {
-        if start >= end || self.known.contains(&(start, end)) {
-            return;
-        }
-        self.new = true;
-        if self.known.len() < Holes::MOST {
-            self.known.push((start, end));
-        }
     }
 }
 
@@ -634,33 +336,8 @@ pub(crate) fn covers(readable: &[Readable], start: u64, end: u64) -> bool {
     at >= end
 }
 
-/// Takes bytes over from a buffer, counting what differs from the pass before.
-fn compare_and_store(store: &mut Store, batch: &[Run], bytes: &[u8]) {
-    let shift = store.page_shift();
-    let pages = batch.iter().flat_map(|run| run.page..run.page + run.pages);
-    let (mut compared, mut changed, mut changed_bytes) = (0, 0, 0);
-    for (page, new) in pages.zip(bytes.chunks_exact(1 << shift)) {
-        let known = store.state(page) == PageState::KnownPresent;
-        let at = page << shift;
-        let Some(old) = store.region_mut().data_mut().get_mut(at..at + new.len()) else {
-            continue;
-        };
-        if known {
-            compared += 1;
-            if old != new {
-                changed += 1;
-                let words = old.chunks_exact(8).zip(new.chunks_exact(8));
-                changed_bytes += 8 * words.filter(|(old, new)| old != new).count() as u64;
-            }
-        }
-        old.copy_from_slice(new);
-    }
-    let header = store.region().header();
-    header.compared_pages.fetch_add(compared, Ordering::Relaxed);
-    header.changed_pages.fetch_add(changed, Ordering::Relaxed);
-    header.changed_bytes.fetch_add(changed_bytes, Ordering::Relaxed);
-}
-
+mod copying;
+mod finding;
 mod gathering;
 #[cfg(test)]
 mod tests;

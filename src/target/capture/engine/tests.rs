@@ -1,10 +1,13 @@
 //! The engine against a target made of a map of pages.
 
 use std::collections::BTreeMap;
+use std::io::IoSliceMut;
 
 use super::super::runs::MAX_IOVECS;
 use super::*;
-use crate::memory::{Memory, MemoryError};
+use crate::memory::{Addr, Memory, MemoryError, Range};
+use crate::target::capture::reader::Pages;
+use crate::target::pages::PageRun;
 
 const PAGE: u64 = 4096;
 
