@@ -4,7 +4,6 @@
 use super::{SpanSums, sum};
 use crate::goruntime::frames::FrameTable;
 use crate::goruntime::layout::Layout;
-use crate::goruntime::marks::Marks;
 use crate::goruntime::mspan::{Span, SpanState};
 use crate::goruntime::snapshot::Snapshot;
 use crate::goruntime::variants::{CHUNK_BYTES, PAGE_BYTES, Variant};
@@ -40,7 +39,6 @@ pub fn checks(
     layout: &Layout,
     variant: &Variant,
     frames: &FrameTable,
-    marks: Option<&Marks>,
     sums: Option<&SpanSums>,
 ) -> Vec<Check> {
     let busy = snapshot.processors.as_ref().map_or(1, |ps| ps.busy());
@@ -203,9 +201,8 @@ pub fn checks(
             IN_FLIGHT_GOROUTINES,
         );
     }
-    if let (Some(sums), Some(marks), Ok(gc)) = (sums, marks, &snapshot.gc)
-        && marks.changed == 0
-        && marks.unreadable == 0
+    if let (Some(sums), Ok(gc)) = (sums, &snapshot.gc)
+        && sums.marks.is_some_and(|marks| marks.missing() == 0)
     {
         // The runtime adds objects with finalizers to heapMarked a second time (runtime/mgcmark.go markrootSpans); even a
         // heap of 1 MiB can hold some hundred of them, open files and connections.

@@ -25,7 +25,7 @@ pub use ledger::{MappingKind, MappingRow, RssFacts, ledger};
 pub use memstats::memstats;
 pub use occupancy::{large_objects, size_classes};
 pub use processors::processors;
-pub use spans::{SpanFacts, SpanSums};
+pub use spans::{MarkCounts, SpanFacts, SpanSums};
 
 /// A sum that ends at the largest number: parts that a broken target claims may add up to more than there is.
 fn sum(parts: impl Iterator<Item = u64>) -> u64 {

@@ -4,7 +4,7 @@ use super::checks::Totals;
 use super::heap::{HeapKinds, Resident};
 use super::occupancy::{Classes, Large};
 use super::sum;
-use crate::goruntime::marks::Marks;
+use crate::goruntime::marks::{Mark, MarkReader, Marks};
 use crate::goruntime::mcentral::{Place, Places};
 use crate::goruntime::mspan::{Span, SpanState};
 use crate::goruntime::spans::Spans;
@@ -31,6 +31,8 @@ pub struct SpanSums {
     pub(super) totals: Totals,
     pub(super) classes: Classes,
     pub(super) large: Large,
+    /// How many spans' mark bits were had; `None` where none were read.
+    pub marks: Option<MarkCounts>,
     /// Slots that the last mark found alive, bytes.
     pub(super) marked_bytes: u64,
     /// Free slots of spans in mcaches, and in mcentrals, bytes.
@@ -43,6 +45,37 @@ pub struct SpanSums {
     pub(super) work_buffers_resident: u64,
 }
 
+/// In-use spans by what became of their mark bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MarkCounts {
+    /// Spans whose bits were accepted.
+    pub accepted: u64,
+    /// Spans that were swept, freed or reused between the stop and the read.
+    pub changed: u64,
+    /// Spans whose bits could not be read.
+    pub unreadable: u64,
+}
+
+impl MarkCounts {
+    /// Counts one more; gives back the number of marked slots where that is known.
+    fn add(&mut self, mark: Mark) -> Option<u32> {
+        match mark {
+            Mark::Known(slots) => {
+                self.accepted += 1;
+                return Some(slots);
+            }
+            Mark::Changed => self.changed += 1,
+            Mark::Unreadable => self.unreadable += 1,
+        }
+        None
+    }
+
+    /// Spans whose marks are not known.
+    pub fn missing(&self) -> u64 {
+        self.changed + self.unreadable
+    }
+}
+
 /// Ps that an mcache is believed to belong to.
 const MOST_PS: usize = 1 << 16;
 
@@ -52,12 +85,14 @@ impl SpanSums {
         let mut parts = facts.spans.in_parts(|part| {
             let mut sums = SpanSums {
                 heap: facts.sweepgen.map(|_| HeapKinds::new(facts.resident.is_some())),
+                marks: facts.marks.map(|_| MarkCounts::default()),
                 ..SpanSums::default()
             };
             let mut hint = 0;
+            let mut marks = facts.marks.map(|marks| marks.reader(facts.spans));
             for (index, span) in facts.spans.part(part) {
                 let resident = facts.resident.map(|resident| resident(span.range(), &mut hint));
-                sums.add(facts, index, &span, resident);
+                sums.add(facts, &mut marks, index, &span, resident);
             }
             sums
         });
@@ -67,7 +102,14 @@ impl SpanSums {
         sums
     }
 
-    fn add(&mut self, facts: &SpanFacts<'_>, index: usize, span: &Span, resident: Option<u64>) {
+    fn add(
+        &mut self,
+        facts: &SpanFacts<'_>,
+        marks: &mut Option<MarkReader<'_>>,
+        index: usize,
+        span: &Span,
+        resident: Option<u64>,
+    ) {
         self.totals.add(span);
         if span.state != SpanState::InUse {
             if let (Some(manual), Some(resident)) = (facts.manual, resident) {
@@ -79,7 +121,10 @@ impl SpanSums {
             }
             return;
         }
-        let marked = facts.marks.and_then(|marks| marks.of(index));
+        let marked = match (&mut self.marks, marks) {
+            (Some(counts), Some(marks)) => counts.add(marks.of(index, span)),
+            _ => None,
+        };
         let place = facts.places.and_then(|places| places.of(index));
         if let Some(marked) = marked {
             let bytes = u64::from(marked).saturating_mul(span.elemsize);
@@ -119,6 +164,11 @@ impl SpanSums {
     fn join(&mut self, other: SpanSums) {
         if let (Some(heap), Some(other)) = (&mut self.heap, &other.heap) {
             heap.join(other);
+        }
+        if let (Some(marks), Some(other)) = (&mut self.marks, &other.marks) {
+            marks.accepted += other.accepted;
+            marks.changed += other.changed;
+            marks.unreadable += other.unreadable;
         }
         self.totals.join(&other.totals);
         self.classes.join(&other.classes);

@@ -1,140 +1,157 @@
-//! Which slots the last mark found alive, span by span: mark bits for spans that await their sweep (inline ones too,
-//! runtime/mgcmark_greenteagc.go), alloc bits for swept spans. Read after the release; a span's bits are accepted only
-//! if the span re-reads unchanged afterwards, so the target never waits for them.
+//! Which slots the last mark found alive, span by span: mark bits for spans that await their sweep, alloc bits for swept
+//! spans. Read after the release; a span's bits are accepted only if the span re-reads unchanged afterwards, so the
+//! target never waits for them.
 
+use super::bits::{BitRules, Bits};
 use super::cursor::{Fields, View};
-use super::layout::Layout;
-use super::mspan::{Span, SpanState, Sweep};
+use super::layout::{Layout, MspanLayout};
+use super::mspan::{Span, Sweep};
 use super::spans::Spans;
-use super::variants::Variant;
+use super::stretches::Stretches;
 use crate::memory::{Addr, Memory, Range};
 
-/// The marked slots of each live span.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// By the span's index; `UNKNOWN` where there is no such figure.
-    of_span: Vec<u32>,
-    /// In-use spans whose bits were accepted.
-    pub accepted: u64,
-    /// Spans that were swept, freed or reused between the stop and the read.
-    pub changed: u64,
-    /// Spans whose bits could not be read.
-    pub unreadable: u64,
-}
-
-/// More slots than any span has.
-const UNKNOWN: u32 = u32::MAX;
+/// What was read of the running target.
+pub type RunningMemory = Box<dyn Memory + Send + Sync>;
 
 /// Reads lists of ranges of the running target, each list after all of the one before; ranges that cannot be read are
 /// simply missing from the answer.
-pub type ReadRunning<'a> = dyn FnMut(&[&[Range]]) -> Box<dyn Memory + Sync> + 'a;
+pub type ReadRunning<'a> = dyn FnMut(&[&[Range]]) -> RunningMemory + 'a;
+
+/// The bits of all in-use spans, and what vouches for them.
+pub struct Marks {
+    rules: BitRules,
+    layout: MspanLayout,
+    /// The bits, and behind them the structures of spans that may have lost theirs at any time.
+    read: RunningMemory,
+    /// The structures of all other spans, where another cycle has begun meanwhile: then these may have lost theirs, too.
+    others: Option<RunningMemory>,
+}
+
+/// What is known of a span's marked slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// So many slots are marked.
+    Known(u32),
+    /// The span was swept, freed or reused between the stop and the read.
+    Changed,
+    /// Its bits could not be read.
+    Unreadable,
+}
 
 impl Marks {
-    /// Reads the bits of every in-use span of `spans`, as captured when the sweepgen of the heap at `mheap` was
-    /// `sweepgen`.
-    pub fn read(
-        read: &mut ReadRunning<'_>,
-        layout: &Layout,
-        variant: &Variant,
-        (mheap, sweepgen): (Addr, u32),
-        spans: &Spans,
-    ) -> Marks {
-        let (size, rules) = (
-            layout.mspan.size,
-            Rules {
-                layout,
-                variant,
-                sweepgen,
-            },
-        );
-        let places = spans.in_parts(|part| {
-            let (mut bits, mut headers) = (Stretches::default(), Stretches::default());
-            for (_, span) in spans.part(part).filter(|(_, span)| span.state == SpanState::InUse) {
-                let Bits { heap, inline } = rules.bits(&span);
-                bits.add(heap);
-                inline.into_iter().for_each(|inline| bits.add(inline));
-                if !settled(&span, sweepgen) {
-                    headers.add(Range::new(span.addr, size));
-                }
-            }
-            (bits, headers)
-        });
-        let (bits, mut headers): (Vec<_>, Vec<_>) = places.into_iter().unzip();
+    /// Reads the bits of every in-use span of `spans`, as captured of the heap at `mheap`. `None` where the heap's
+    /// sweepgen was not.
+    pub fn read(read: &mut ReadRunning<'_>, layout: &Layout, mheap: Addr, spans: &Spans) -> Option<Marks> {
+        let rules = spans.rules?;
         // The structures only after the bits: what did not change since the stop vouches for the bits read in between.
         // Neither shares a page with the other.
         let generation = layout.mheap.sweepgen;
         let generation_at = Addr(mheap.0.wrapping_add(generation.offset));
-        let mut own = Stretches::default();
-        own.add(Range::new(generation_at, generation.size));
-        headers.push(own);
-        let memory = read(&[&merged(bits), &merged(headers)]);
+        let witnesses = spans.bits.witnesses(Range::new(generation_at, generation.size));
+        let memory = read(&[&spans.bits.bits(), &witnesses]);
         let same_cycle = View::new(memory.as_ref(), "mheap_", mheap)
             .u32(generation)
-            .is_ok_and(|after| after == sweepgen);
-        let others: Option<Box<dyn Memory + Sync>> = (!same_cycle).then(|| {
+            .is_ok_and(|after| after == rules.sweepgen);
+        let others = (!same_cycle).then(|| {
             let mut headers = Stretches::default();
-            for (_, span) in spans.in_use().filter(|(_, span)| settled(span, sweepgen)) {
-                headers.add(Range::new(span.addr, size));
-            }
-            read(&[&merged(vec![headers])])
-        });
-        let parts = spans.in_parts(|part| {
-            let mut marks = Marks {
-                of_span: vec![UNKNOWN; part.len()],
-                ..Marks::default()
-            };
-            let first = part.start;
-            for (index, span) in spans.part(part).filter(|(_, span)| span.state == SpanState::InUse) {
-                let witness = match (settled(&span, sweepgen), &others) {
-                    (true, None) => None,
-                    (true, Some(others)) => Some(others),
-                    (false, _) => Some(&memory),
-                };
-                if let Some(witness) = witness {
-                    let Some(after) = Span::read(witness.as_ref(), layout, span.addr) else {
-                        marks.unreadable += 1;
-                        continue;
-                    };
-                    if !same_bits(&span, &after, sweepgen) {
-                        marks.changed += 1;
-                        continue;
-                    }
-                }
-                match rules.bits(&span).count(memory.as_ref(), span.nelems) {
-                    Some(count) => {
-                        marks.accepted += 1;
-                        if let Some(slot) = marks.of_span.get_mut(index - first) {
-                            *slot = count;
-                        }
-                    }
-                    None => marks.unreadable += 1,
+            for (index, _) in spans.in_use().filter(|(_, span)| rules.settled(span)) {
+                if let Some(addr) = spans.addr_of(index) {
+                    headers.add(Range::new(addr, layout.mspan.size));
                 }
             }
-            marks
+            read(&[&Stretches::merged(&[&headers])])
         });
-        let mut parts = parts.into_iter();
-        let mut all = parts.next().unwrap_or_default();
-        for part in parts {
-            all.of_span.extend(part.of_span);
-            all.accepted += part.accepted;
-            all.changed += part.changed;
-            all.unreadable += part.unreadable;
-        }
-        all
+        Some(Marks {
+            rules,
+            layout: layout.mspan.clone(),
+            read: memory,
+            others,
+        })
     }
 
-    /// How many slots of a span the last mark found alive; `None` where the span changed meanwhile or its bits could
-    /// not be read.
-    pub fn of(&self, index: usize) -> Option<u32> {
-        self.of_span.get(index).copied().filter(|count| *count != UNKNOWN)
+    /// Looks at the bits of one span of `spans` after the other.
+    pub fn reader<'a>(&'a self, spans: &'a Spans) -> MarkReader<'a> {
+        MarkReader {
+            marks: self,
+            spans,
+            near: (Addr::NIL, &[]),
+        }
     }
 }
 
-/// Whether the span keeps its alloc bits as long as the heap's sweepgen stays what it was: only sweeping replaces or
-/// frees them (runtime/mgcsweep.go `sweepLocked.sweep`), each span is swept once per cycle, and bit arenas are recycled
-/// only when a later cycle starts. User arenas are freed by other rules.
-fn settled(span: &Span, sweepgen: u32) -> bool {
-    matches!(Sweep::of(span.sweepgen, sweepgen), Sweep::Done | Sweep::Cached) && !span.user_arena
+/// Looks at the bits of one span after the other; those next to the ones before are found at once.
+pub struct MarkReader<'a> {
+    marks: &'a Marks,
+    spans: &'a Spans,
+    /// A unit of memory: where it is, and its bytes.
+    near: (Addr, &'a [u8]),
+}
+
+impl<'a> MarkReader<'a> {
+    /// How many slots of an in-use span the last mark found alive.
+    #[inline]
+    pub fn of(&mut self, index: usize, span: &Span) -> Mark {
+        let Marks {
+            rules, read, others, ..
+        } = self.marks;
+        let witness = match (rules.settled(span), others) {
+            (true, None) => None,
+            (true, Some(others)) => Some(others),
+            (false, _) => Some(read),
+        };
+        if let Some(witness) = witness {
+            let after = self.spans.addr_of(index);
+            match after.and_then(|addr| Span::read(witness.as_ref(), &self.marks.layout, addr)) {
+                None => return Mark::Unreadable,
+                Some(after) if !same_bits(span, &after, rules.sweepgen) => return Mark::Changed,
+                Some(_) => {}
+            }
+        }
+        let Bits { heap, inline } = rules.bits(span);
+        let bits = self.bytes(heap);
+        let inline = inline.map_or(Some(&[][..]), |range| read.bytes(range.start, range.len as usize).ok());
+        match bits.zip(inline) {
+            Some((bits, inline)) => Mark::Known(count(bits, inline, span.nelems)),
+            None => Mark::Unreadable,
+        }
+    }
+
+    /// Bytes of a bitmap.
+    #[inline]
+    fn bytes(&mut self, range: Range) -> Option<&'a [u8]> {
+        let inside = |near: (Addr, &'a [u8])| {
+            let from = usize::try_from(range.start.0.wrapping_sub(near.0.0)).ok()?;
+            near.1.get(from..)?.get(..range.len as usize)
+        };
+        if let Some(bytes) = inside(self.near) {
+            return Some(bytes);
+        }
+        let (memory, unit) = (self.marks.read.as_ref(), 1u64 << Stretches::SHIFT);
+        let start = Addr(range.start.0 & !(unit - 1));
+        if let Ok(bytes) = memory.bytes(start, unit as usize) {
+            self.near = (start, bytes);
+        }
+        inside(self.near).or_else(|| memory.bytes(range.start, range.len as usize).ok())
+    }
+}
+
+/// Set bits among the first `nelems`, in a bitmap or in the marks beside it, which may be fewer.
+fn count(bits: &[u8], inline: &[u8], nelems: u32) -> u32 {
+    let (words, _) = bits.as_chunks::<8>();
+    let mut rest = inline;
+    let mut left = nelems;
+    let mut count = 0;
+    for word in words {
+        let mut more = [0; 8];
+        let (these, behind) = rest.split_at(rest.len().min(8));
+        more.iter_mut().zip(these).for_each(|(to, from)| *to = *from);
+        rest = behind;
+        let set = u64::from_le_bytes(*word) | u64::from_le_bytes(more);
+        let mask = if left < 64 { (1u64 << left) - 1 } else { u64::MAX };
+        count += (set & mask).count_ones();
+        left = left.saturating_sub(64);
+    }
+    count
 }
 
 /// Whether the bits that belong to `before` are still those of `after`.
@@ -150,107 +167,26 @@ fn same_bits(before: &Span, after: &Span, sweepgen: u32) -> bool {
         && (!unswept || before.sweepgen == after.sweepgen)
 }
 
-/// Where a span's bits lie.
-struct Bits {
-    /// The bitmap in a gcBits arena.
-    heap: Range,
-    /// Marks inside the span itself.
-    inline: Option<Range>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// What says where a span's bits are.
-struct Rules<'a> {
-    layout: &'a Layout,
-    variant: &'a Variant,
-    sweepgen: u32,
-}
-
-impl Rules<'_> {
-    fn bits(&self, span: &Span) -> Bits {
-        let bytes = u64::from(span.nelems.div_ceil(64)) * 8;
-        if !Sweep::of(span.sweepgen, self.sweepgen).is_unswept() {
-            return Bits {
-                heap: Range::new(span.alloc_bits, bytes),
-                inline: None,
-            };
-        }
-        let inline = match (self.variant.inline_marks, &self.layout.inline_marks) {
-            (Some(rule), Some(l))
-                if span.size_class() != 0
-                    && (rule.min_elem_bytes..=rule.max_elem_bytes).contains(&span.elemsize)
-                    && !span.user_arena =>
-            {
-                let end = span.start.saturating_add(span.bytes());
-                let start = end.saturating_sub(l.size).saturating_add(l.marks.offset);
-                Some(Range::new(Addr(start), l.marks.len.min(l.size)))
+    #[test]
+    fn set_bits_are_counted_up_to_the_last_slot_wherever_they_are() {
+        let bits: Vec<u8> = (0..24u8).map(|n| n.wrapping_mul(37)).collect();
+        for inline in [0, 1, 7, 8, 13, 24, 40] {
+            let inline: Vec<u8> = (0..inline).map(|n: u8| n.wrapping_mul(91)).collect();
+            for nelems in 0..=192u32 {
+                let set = |bytes: &[u8], slot: u32| {
+                    bytes
+                        .get(slot as usize / 8)
+                        .is_some_and(|byte| byte >> (slot % 8) & 1 == 1)
+                };
+                let expected = (0..nelems)
+                    .filter(|slot| set(&bits, *slot) || set(&inline, *slot))
+                    .count();
+                assert_eq!(count(&bits, &inline, nelems), expected as u32, "{nelems} slots");
             }
-            _ => None,
-        };
-        Bits {
-            heap: Range::new(span.gcmark_bits, bytes),
-            inline,
         }
     }
-}
-
-impl Bits {
-    /// Set bits among the first `nelems`.
-    fn count(&self, memory: &dyn Memory, nelems: u32) -> Option<u32> {
-        let heap = memory.bytes(self.heap.start, self.heap.len as usize).ok()?;
-        let inline = match self.inline {
-            Some(range) => memory.bytes(range.start, range.len as usize).ok()?,
-            None => &[],
-        };
-        let mut count = 0;
-        for (index, byte) in heap.iter().enumerate() {
-            let left = u64::from(nelems).saturating_sub(index as u64 * 8).min(8) as u32;
-            let mask = ((1u16 << left) - 1) as u8;
-            count += ((byte | inline.get(index).copied().unwrap_or(0)) & mask).count_ones();
-        }
-        Some(count)
-    }
-}
-
-/// Stretches of memory to read, in units that the smallest pages are made of.
-#[derive(Default)]
-struct Stretches {
-    list: Vec<(u64, u64)>,
-}
-
-impl Stretches {
-    /// Bytes of a unit, as a power of two: nothing smaller than a page is read of a running process.
-    const SHIFT: u32 = 12;
-    const LOOK_BACK: usize = 8;
-
-    fn add(&mut self, range: Range) {
-        if range.start.is_nil() || range.len == 0 {
-            return;
-        }
-        let (first, last) = (
-            range.start.0 >> Stretches::SHIFT,
-            (range.end().0 - 1) >> Stretches::SHIFT,
-        );
-        // Most lie on a page of one of the last few: each P fills a stretch of its own.
-        let mut latest = self.list.iter_mut().rev().take(Stretches::LOOK_BACK);
-        match latest.find(|(from, to)| first >= *from && first <= *to + 1) {
-            Some((_, to)) => *to = last.max(*to),
-            None => self.list.push((first, last)),
-        }
-    }
-}
-
-/// Sorted and merged where they touch.
-fn merged(stretches: Vec<Stretches>) -> Vec<Range> {
-    let mut list: Vec<(u64, u64)> = stretches.into_iter().flat_map(|stretches| stretches.list).collect();
-    list.sort_unstable();
-    list.dedup_by(|next, last| {
-        let touches = next.0 <= last.1 + 1;
-        if touches {
-            last.1 = last.1.max(next.1);
-        }
-        touches
-    });
-    let range =
-        |(first, last): (u64, u64)| Range::new(Addr(first << Stretches::SHIFT), (last - first + 1) << Stretches::SHIFT);
-    list.into_iter().map(range).collect()
 }

@@ -1,13 +1,11 @@
 //! Where every in-use span is: in one of the four sets of its class's mcentral (runtime/mcentral.go, mspanset.go) or
 //! in one mcache. Each must be found exactly once; this is both a figure and a check of the whole walk.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-
 use super::cursor::{DecodeError, Fields, View, bytes_of, word};
 use super::layout::{ArrayField, Layout};
 use super::mspan::Sweep;
 use super::processors::Processors;
-use super::spans::{Spans, in_parts};
+use super::spans::{Finder, Spans, in_parts};
 use super::variants::SPAN_CLASSES;
 use crate::memory::{Addr, Memory};
 
@@ -76,6 +74,8 @@ struct Entries<'m> {
 /// What a part of the entries brings.
 #[derive(Default)]
 struct Found {
+    /// By the span's index: 0, or the place.
+    slots: Vec<u8>,
     twice: u64,
     wrong_class: u64,
     strangers: u64,
@@ -92,40 +92,40 @@ impl Places {
         processors: &Processors,
     ) -> Places {
         let mut places = Places::default();
-        let slots: Vec<AtomicU8> = (0..spans.count()).map(|_| AtomicU8::new(0)).collect();
-        let mut found = Found::default();
+        let entries = places.entries(memory, layout, mheap, (sweepgen, spans.count() as u64));
+        let parts = in_parts(entries.len(), ENTRIES_OF_BLOCK, |part| {
+            let mut found = Found {
+                slots: vec![0; spans.count()],
+                ..Found::default()
+            };
+            let mut finder = spans.finder();
+            for entries in entries.get(part).unwrap_or_default() {
+                found.look(spans, &mut finder, entries, sweepgen);
+            }
+            found
+        });
+        let found = parts.into_iter().reduce(|mut found, part| {
+            found.join(&part);
+            found
+        });
+        let mut found = found.unwrap_or_default();
         let mut finder = spans.finder();
         for (p, processor) in processors.live.iter().enumerate() {
             for &(class, span) in processor.mcache.iter().flat_map(|mcache| &mcache.spans) {
-                if let Some(index) = found.put(spans, &slots, finder.find(span), class, CACHED) {
+                if let Some(index) = found.put(spans, finder.find(span), class, CACHED) {
                     places.cached.push((index, p as u32));
                 }
             }
         }
         places.cached.sort_unstable();
-        let entries = places.entries(memory, layout, mheap, (sweepgen, spans.count() as u64));
-        let parts = in_parts(entries.len(), ENTRIES_OF_BLOCK, |part| {
-            let mut found = Found::default();
-            let mut finder = spans.finder();
-            for entries in entries.get(part).unwrap_or_default() {
-                for word in entries.words {
-                    let span = u64::from_le_bytes(*word);
-                    if span != 0 {
-                        found.entry(spans, &slots, finder.find(Addr(span)), entries, sweepgen);
-                    }
-                }
-            }
-            found
-        });
-        for part in std::iter::once(found).chain(parts) {
-            places.twice += part.twice;
-            places.wrong_class += part.wrong_class;
-            places.strangers += part.strangers;
-        }
-        places.of_span = slots.into_iter().map(AtomicU8::into_inner).collect();
+        places.twice = found.twice;
+        places.wrong_class = found.wrong_class;
+        places.strangers = found.strangers;
+        places.of_span = found.slots;
         let homeless = places.of_span.iter().enumerate().filter(|(_, place)| **place == 0);
         places.nowhere = homeless
-            .filter(|(index, _)| spans.is_in_use(*index) && spans.get(*index).is_some_and(|span| !span.user_arena))
+            .filter(|(index, _)| spans.class_in_use(*index).is_some())
+            .filter(|(index, _)| spans.get(*index).is_some_and(|span| !span.user_arena))
             .count() as u64;
         places
     }
@@ -186,32 +186,53 @@ impl Places {
 }
 
 impl Found {
-    fn entry(&mut self, spans: &Spans, slots: &[AtomicU8], found: Option<usize>, entries: &Entries<'_>, sweepgen: u32) {
+    fn look(&mut self, spans: &Spans, finder: &mut Finder<'_>, entries: &Entries<'_>, sweepgen: u32) {
         let place = IN_SETS.get(usize::from(entries.set));
-        if matches!(place, Some(Place::PartialUnswept | Place::FullUnswept)) {
-            // A span that was swept before its turn stays listed here until the sweeper comes by; it counts where
-            // the early sweep put it.
-            let in_use = found.filter(|index| spans.is_in_use(*index));
-            let head = in_use.and_then(|index| spans.head(index));
-            if !head.is_some_and(|(_, of_span)| Sweep::of(of_span, sweepgen).is_unswept()) {
-                return;
+        let unswept = matches!(place, Some(Place::PartialUnswept | Place::FullUnswept));
+        for word in entries.words {
+            let span = u64::from_le_bytes(*word);
+            if span == 0 {
+                continue;
+            }
+            let found = finder.find(Addr(span));
+            // A span that was swept before its turn stays listed here until the sweeper comes by; it counts where the
+            // early sweep put it.
+            let awaits_sweep = |index: &usize| {
+                let of_span = spans.class_in_use(*index).and_then(|_| spans.sweepgen(*index));
+                of_span.is_some_and(|of_span| Sweep::of(of_span, sweepgen).is_unswept())
+            };
+            if !unswept || found.as_ref().is_some_and(awaits_sweep) {
+                self.put(spans, found, entries.class, CACHED + 1 + entries.set);
             }
         }
-        self.put(spans, slots, found, entries.class, CACHED + 1 + entries.set);
     }
 
-    /// Notes a place; gives back the span's index.
-    fn put(&mut self, spans: &Spans, slots: &[AtomicU8], found: Option<usize>, class: u8, place: u8) -> Option<usize> {
-        let in_use = found.filter(|index| spans.is_in_use(*index));
-        let Some((index, (of_span, _), slot)) =
-            in_use.and_then(|index| Some((index, spans.head(index)?, slots.get(index)?)))
-        else {
+    /// Notes a place, that in a set rather than that in an mcache. Gives back the span's index.
+    #[inline]
+    fn put(&mut self, spans: &Spans, found: Option<usize>, class: u8, place: u8) -> Option<usize> {
+        let known = found.and_then(|index| Some((index, spans.class_in_use(index)?, self.slots.get_mut(index)?)));
+        let Some((index, of_span, slot)) = known else {
             self.strangers += 1;
             return None;
         };
         self.wrong_class += u64::from(of_span != class);
-        self.twice += u64::from(slot.swap(place, Ordering::Relaxed) != 0);
+        self.twice += u64::from(*slot != 0);
+        if *slot == 0 || place != CACHED {
+            *slot = place;
+        }
         Some(index)
+    }
+
+    /// Adds what another part brings.
+    fn join(&mut self, part: &Found) {
+        let mut twice = 0;
+        for (slot, place) in self.slots.iter_mut().zip(&part.slots) {
+            twice += u64::from(*slot != 0 && *place != 0);
+            *slot = if *place == 0 { *slot } else { *place };
+        }
+        self.twice += twice + part.twice;
+        self.wrong_class += part.wrong_class;
+        self.strangers += part.strangers;
     }
 }
 

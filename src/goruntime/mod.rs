@@ -1,6 +1,7 @@
 //! The Go runtime seen from outside: where its structures lie, which bytes a scan copies, and what they say.
 
 pub mod arenas;
+mod bits;
 pub mod capture;
 pub mod cursor;
 pub mod frames;
@@ -25,5 +26,6 @@ pub mod size;
 pub mod snapshot;
 pub mod spans;
 pub mod stacks;
+mod stretches;
 mod stripped;
 pub mod variants;

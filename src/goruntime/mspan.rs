@@ -1,7 +1,7 @@
 //! A span (runtime/mheap.go `mspan`): what the scan keeps of its structure, what it holds, and whether what it says is
 //! possible.
 
-use super::layout::{Field, Layout, MspanLayout};
+use super::layout::{Field, MspanLayout};
 use super::variants::{PAGE_BYTES, SPAN_CLASSES};
 use crate::memory::{Addr, Choice, Gather, Gathered, Memory, Place, Range, RecordShape};
 
@@ -65,8 +65,6 @@ impl Sweep {
 /// One span structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Address of the mspan.
-    pub addr: Addr,
     /// First address of its pages.
     pub start: u64,
     /// Runtime pages.
@@ -140,10 +138,10 @@ impl Span {
     }
 
     /// Reads the span structure at `addr` of memory that holds it.
-    pub fn read(memory: &dyn Memory, layout: &Layout, addr: Addr) -> Option<Span> {
-        let gather = gather(&layout.mspan, Addr::NIL, 1)?;
+    pub fn read(memory: &dyn Memory, layout: &MspanLayout, addr: Addr) -> Option<Span> {
+        let gather = gather(layout, Addr::NIL, 1)?;
         let records = Gathered::from_structures(memory, &gather, std::iter::once(addr.0));
-        Span::of(addr, records.record(0).ok()?).ok()
+        Span::of(records.record(0).ok()?).ok()
     }
 
     /// Span class and sweepgen of a record.
@@ -155,14 +153,14 @@ impl Span {
 
     /// Makes sense of a record. The error says what is impossible about it.
     #[inline]
-    pub(super) fn of(addr: Addr, record: &[u8]) -> Result<Span, &'static str> {
-        let span = Span::unchecked(addr, record).ok_or("its record is too short")?;
+    pub(super) fn of(record: &[u8]) -> Result<Span, &'static str> {
+        let span = Span::unchecked(record).ok_or("its record is too short")?;
         span.possible().map(|()| span)
     }
 
     /// The same of a record that has been found to make sense.
     #[inline]
-    pub(super) fn unchecked(addr: Addr, record: &[u8]) -> Option<Span> {
+    pub(super) fn unchecked(record: &[u8]) -> Option<Span> {
         let record = record.first_chunk::<RECORD_BYTES>()?;
         let word = |at: usize| record.get(at..).and_then(|rest| rest.first_chunk::<8>());
         let word = |at: usize| word(at).map_or(0, |bytes| u64::from_le_bytes(*bytes));
@@ -183,7 +181,6 @@ impl Span {
             _ => (link, Addr::NIL),
         };
         Some(Span {
-            addr,
             start: word(START),
             npages: word(NPAGES),
             elemsize: word(ELEMSIZE),
@@ -251,7 +248,7 @@ const STATE: usize = 51;
 const USER_ARENA: usize = 53;
 const ALLOC_COUNT_BEFORE_CACHE: usize = 54;
 const ELEMSIZE: usize = 56;
-pub(super) const RECORD_BYTES: usize = 64;
+const RECORD_BYTES: usize = 64;
 /// Of `LINK`, what the status leaves.
 const LINK_BITS: u64 = (1 << 56) - 1;
 /// The list of a capture that the records of spans are in.

@@ -56,12 +56,70 @@ impl Snapshot {
 
     /// Decodes everything that the summary planner captured.
     pub fn decode(memory: &dyn Memory, layout: &Layout, variant: &Variant, globals: &Globals) -> Snapshot {
-        let spans = whole_enough(Spans::decode(memory, layout, globals.mheap), |spans| Missed {
-            missing: spans.unreadable,
-            there: spans.live + spans.dead,
-            first: spans.first_error,
+        let (spans, gc) = first_sections(memory, layout, variant, globals);
+        let rest = Rest::decode(memory, layout, variant, globals, &spans);
+        rest.with(spans, gc)
+    }
+
+    /// The same; `beside` is done meanwhile, on a thread of its own, as soon as there are spans and what the collector
+    /// says of itself.
+    pub fn decode_beside<T: Send>(
+        memory: &dyn Memory,
+        layout: &Layout,
+        variant: &Variant,
+        globals: &Globals,
+        beside: impl Fn(&Section<Spans>, &Section<Gc>) -> T + Sync,
+    ) -> (Snapshot, T) {
+        let (spans, gc) = first_sections(memory, layout, variant, globals);
+        let beside = || beside(&spans, &gc);
+        let (rest, done) = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().spawn_scoped(scope, beside);
+            let rest = Rest::decode(memory, layout, variant, globals, &spans);
+            let done = match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => beside(),
+            };
+            (rest, done)
         });
-        let gc = Gc::decode(memory, layout, variant, globals);
+        (rest.with(spans, gc), done)
+    }
+}
+
+/// The spans, and what the collector says of itself.
+fn first_sections(
+    memory: &dyn Memory,
+    layout: &Layout,
+    variant: &Variant,
+    globals: &Globals,
+) -> (Section<Spans>, Section<Gc>) {
+    let spans = whole_enough(Spans::decode(memory, layout, variant, globals.mheap), |spans| Missed {
+        missing: spans.unreadable,
+        there: spans.live + spans.dead,
+        first: spans.first_error,
+    });
+    (spans, Gc::decode(memory, layout, variant, globals))
+}
+
+/// The sections that come after the spans and the collector.
+struct Rest {
+    sweepgen: Section<u32>,
+    pages: Section<PageAlloc>,
+    arenas: Section<Arenas>,
+    processors: Section<Processors>,
+    places: Section<Places>,
+    manual: Section<ManualSpans>,
+    memstats: Section<MemStats>,
+    goroutines: Section<Goroutines>,
+}
+
+impl Rest {
+    fn decode(
+        memory: &dyn Memory,
+        layout: &Layout,
+        variant: &Variant,
+        globals: &Globals,
+        spans: &Section<Spans>,
+    ) -> Rest {
         let sweepgen = View::new(memory, "mheap_", globals.mheap).u32(layout.mheap.sweepgen);
         let processors = whole_enough(Processors::decode(memory, layout, globals), |ps| Missed {
             missing: ps.unreadable,
@@ -101,9 +159,8 @@ impl Snapshot {
             there: gs.all.len() as u64,
             first: gs.first_error,
         });
-        Snapshot {
+        Rest {
             sweepgen,
-            spans,
             pages,
             arenas,
             processors,
@@ -111,6 +168,20 @@ impl Snapshot {
             manual,
             memstats,
             goroutines,
+        }
+    }
+
+    fn with(self, spans: Section<Spans>, gc: Section<Gc>) -> Snapshot {
+        Snapshot {
+            sweepgen: self.sweepgen,
+            spans,
+            pages: self.pages,
+            arenas: self.arenas,
+            processors: self.processors,
+            places: self.places,
+            manual: self.manual,
+            memstats: self.memstats,
+            goroutines: self.goroutines,
             gc,
         }
     }

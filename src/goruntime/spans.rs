@@ -1,46 +1,63 @@
 //! All spans (runtime/mheap.go `mheap.allspans`): every span structure that the runtime ever made, in the order in which
 //! it made them. Only records of them are here; a span is put together when somebody looks at it.
 
+mod overlap;
+mod rows;
+mod walk;
+
 use std::ops::Range as Indices;
 
+use super::bits::{BitPlaces, BitRules};
 use super::cursor::{DecodeError, Fields, GoSlice, View};
 use super::layout::Layout;
-use super::mspan::{self, Span, SpanState};
+use super::mspan::{self, Span};
 use super::repeats::names_few;
-use super::variants::PAGE_BYTES;
-use crate::memory::{Addr, Gathered, Memory, MemoryError, Missing};
+use super::variants::Variant;
+use crate::memory::{Addr, Gathered, Memory, Range};
+use overlap::overlapping;
+use rows::Rows;
+use walk::{Walk, records};
 
 /// More span structures than any real heap has (a span for each 8 KiB of 1 TiB).
 const MOST_SPANS: u64 = 1 << 27;
 /// Fewer than this are not worth a second thread.
 const WORTH_SHARING: usize = 16 << 10;
 
-/// What a record is good for.
+/// What a record is good for, in a byte: walks that need no more than this leave the records alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// No span: a structure that is dead, could not be read, or is impossible.
-    None,
-    InUse,
-    Manual,
-}
+struct Kind(u8);
 
-/// Structures in a row, each behind the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Row {
-    start: u64,
-    end: u64,
-    first: usize,
+impl Kind {
+    /// No span: a structure that is dead, could not be read, or is impossible.
+    const NONE: Kind = Kind(0);
+    const MANUAL: Kind = Kind(1);
+    /// Of span class 0; the others follow.
+    const IN_USE: u8 = 2;
+
+    /// Of a span that holds objects of this span class, one that the runtime has.
+    fn in_use(class: u8) -> Kind {
+        Kind(Kind::IN_USE.saturating_add(class))
+    }
+
+    fn is_live(self) -> bool {
+        self != Kind::NONE
+    }
+
+    /// The span class of a span that holds objects.
+    fn class(self) -> Option<u8> {
+        self.0.checked_sub(Kind::IN_USE)
+    }
 }
 
 /// All spans, in the order of `mheap_.allspans`.
 #[derive(Clone, Debug)]
 pub struct Spans {
     records: Gathered,
-    addrs: Vec<u64>,
     kinds: Vec<Kind>,
-    rows: Vec<Row>,
-    /// Bytes of a span structure.
-    size: u64,
+    rows: Rows,
+    /// Where their bits are to be found; `None` where the heap's sweepgen is not known.
+    pub(super) rules: Option<BitRules>,
+    pub(super) bits: BitPlaces,
     /// Live spans: in use and manual.
     pub live: u64,
     /// Structures of state dead.
@@ -57,7 +74,7 @@ pub struct Spans {
 
 impl Spans {
     /// Looks at every span; single bad ones are counted, not fatal.
-    pub fn decode(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Result<Spans, DecodeError> {
+    pub fn decode(memory: &dyn Memory, layout: &Layout, variant: &Variant, mheap: Addr) -> Result<Spans, DecodeError> {
         let all = all_spans(memory, layout, mheap)?;
         let view = View::new(memory, "mheap_", mheap);
         let gather = mspan::gather(&layout.mspan, all.ptr, all.len)
@@ -77,22 +94,37 @@ impl Spans {
                 Gathered::from_structures(memory, &gather, pointers)
             }
         };
-        let size = layout.mspan.size;
-        let mut parts = in_parts(pointers.len(), 1, |part| Part::of(&records, pointers, size, part)).into_iter();
-        let mut whole = parts.next().unwrap_or_default();
-        parts.for_each(|part| whole.join(part));
+        let sweepgen = view.u32(layout.mheap.sweepgen).ok();
+        let rules = sweepgen.map(|sweepgen| BitRules::new(layout, variant, sweepgen));
+        let walk = Walk {
+            records: &records,
+            pointers,
+            size: layout.mspan.size,
+            rules,
+        };
+        let parts = in_parts(pointers.len(), 1, |part| walk.part(part));
+        let whole = parts.into_iter().reduce(|mut whole, part| {
+            whole.join(part);
+            whole
+        });
+        let mut whole = whole.unwrap_or_else(|| walk.part(0..0));
+        whole.rows.finish();
+        let overlapping = match overlapping(&whole.runs) {
+            0 => 0,
+            _ => overlapping(&in_parts(pointers.len(), 1, |part| walk.places(&whole.kinds, part))),
+        };
         Ok(Spans {
-            overlapping: overlapping(&whole.places),
-            rows: sorted(whole.rows),
-            records,
-            addrs: pointers.iter().map(|w| u64::from_le_bytes(*w)).collect(),
+            overlapping,
+            rows: whole.rows,
+            rules,
+            bits: whole.bits,
             kinds: whole.kinds,
-            size,
             live: whole.live,
             dead: whole.dead,
             unreadable: whole.unreadable,
             impossible: whole.impossible,
             first_error: whole.first_error,
+            records,
         })
     }
 
@@ -103,12 +135,13 @@ impl Spans {
 
     /// The live span of this index.
     pub fn get(&self, index: usize) -> Option<Span> {
-        match self.kinds.get(index)? {
-            Kind::None => None,
-            Kind::InUse | Kind::Manual => {
-                Span::unchecked(Addr(*self.addrs.get(index)?), self.records.record(index).ok()?)
-            }
-        }
+        self.kinds.get(index).filter(|kind| kind.is_live())?;
+        Span::unchecked(self.records.record(index).ok()?)
+    }
+
+    /// Where the structure of this index lies, live or dead, if it is here.
+    pub fn addr_of(&self, index: usize) -> Option<Addr> {
+        self.rows.addr_of(index)
     }
 
     /// Live spans with their indices.
@@ -119,37 +152,47 @@ impl Spans {
     /// Those with indices in `part`.
     pub fn part(&self, part: Indices<usize>) -> impl Iterator<Item = (usize, Span)> {
         let kinds = self.kinds.get(part.clone()).unwrap_or_default();
-        let records = self.records.range(part.clone());
-        let of = move |((index, kind), record): ((usize, &Kind), Result<&[u8], Missing>)| match kind {
-            Kind::None => None,
-            Kind::InUse | Kind::Manual => Some((index, Span::unchecked(Addr(*self.addrs.get(index)?), record.ok()?)?)),
+        let records = records(&self.records, part.clone());
+        let of = |((index, kind), record): ((usize, &Kind), Result<&[u8], _>)| match kind.is_live() {
+            false => None,
+            true => Some((index, Span::unchecked(record.ok()?)?)),
         };
         part.zip(kinds).zip(records).filter_map(of)
     }
 
     /// Spans that hold heap objects.
     pub fn in_use(&self) -> impl Iterator<Item = (usize, Span)> {
-        self.of_kind(Kind::InUse)
+        self.of_kind(|kind| kind.class().is_some())
     }
 
     /// Stacks and work buffers.
     pub fn manual(&self) -> impl Iterator<Item = (usize, Span)> {
-        self.of_kind(Kind::Manual)
+        self.of_kind(|kind| kind == Kind::MANUAL)
     }
 
-    fn of_kind(&self, wanted: Kind) -> impl Iterator<Item = (usize, Span)> {
-        let these = self.kinds.iter().enumerate().filter(move |(_, kind)| **kind == wanted);
+    fn of_kind(&self, wanted: impl Fn(Kind) -> bool) -> impl Iterator<Item = (usize, Span)> {
+        let these = self.kinds.iter().enumerate().filter(move |(_, kind)| wanted(**kind));
         these.filter_map(|(index, _)| Some((index, self.get(index)?)))
     }
 
-    /// Whether a structure is that of a span that holds heap objects.
-    pub fn is_in_use(&self, index: usize) -> bool {
-        self.kinds.get(index) == Some(&Kind::InUse)
+    /// The span class of a span that holds heap objects.
+    pub fn class_in_use(&self, index: usize) -> Option<u8> {
+        self.kinds.get(index)?.class()
     }
 
-    /// Span class and sweepgen of a live span.
-    pub(super) fn head(&self, index: usize) -> Option<(u8, u32)> {
-        Span::head(self.records.record(index).ok()?)
+    /// Where bitmaps of spans lie, in stretches of whole pages.
+    pub fn bitmaps(&self) -> Vec<Range> {
+        self.bits.tables()
+    }
+
+    /// Where their structures lie.
+    pub fn structures(&self) -> impl Iterator<Item = Range> {
+        self.rows.ranges()
+    }
+
+    /// `mspan.sweepgen` of a live span.
+    pub(super) fn sweepgen(&self, index: usize) -> Option<u32> {
+        Span::head(self.records.record(index).ok()?).map(|(_, sweepgen)| sweepgen)
     }
 
     /// Does something with all spans, on two threads where there are many: with each part of the indices by itself.
@@ -171,23 +214,9 @@ pub struct Finder<'a> {
 
 impl Finder<'_> {
     /// The index of the span whose structure is at `addr`, dead ones included.
+    #[inline]
     pub fn find(&mut self, addr: Addr) -> Option<usize> {
-        let rows = &self.spans.rows;
-        let holds = |at: usize| rows.get(at).filter(|row| (row.start..row.end).contains(&addr.0));
-        let row = match holds(self.last) {
-            Some(row) => row,
-            None => {
-                self.last = rows.partition_point(|row| row.start <= addr.0).checked_sub(1)?;
-                holds(self.last)?
-            }
-        };
-        // Half as wide, a division takes half as long.
-        let (distance, size) = (addr.0 - row.start, self.spans.size);
-        let (count, rest) = match (u32::try_from(distance), u32::try_from(size)) {
-            (Ok(distance), Ok(size)) => (u64::from(distance / size), u64::from(distance % size)),
-            _ => (distance / size, distance % size),
-        };
-        (rest == 0).then_some(row.first + count as usize)
+        self.spans.rows.index_of(addr, &mut self.last)
     }
 
     /// The live span whose structure is at `addr`, with its index.
@@ -195,136 +224,6 @@ impl Finder<'_> {
         let index = self.find(addr)?;
         Some((index, self.spans.get(index)?))
     }
-}
-
-/// What one look at some of the records brings.
-#[derive(Default)]
-struct Part {
-    kinds: Vec<Kind>,
-    rows: Vec<Row>,
-    /// First page and number of pages of each live span, sorted, of each part.
-    places: Vec<Vec<u64>>,
-    live: u64,
-    dead: u64,
-    unreadable: u64,
-    impossible: u64,
-    first_error: Option<DecodeError>,
-}
-
-/// Bits of a place that hold the number of pages. What lies behind the first 16 GiB of a span is not compared.
-const PAGES_BITS: u32 = 21;
-
-impl Part {
-    fn of(records: &Gathered, pointers: &[[u8; 8]], size: u64, part: Indices<usize>) -> Part {
-        let mut found = Part {
-            kinds: Vec::with_capacity(part.len()),
-            places: vec![Vec::with_capacity(part.len())],
-            ..Part::default()
-        };
-        let pointers = pointers.get(part.clone()).unwrap_or_default();
-        for (index, word) in part.zip(pointers) {
-            let addr = u64::from_le_bytes(*word);
-            let kind = match records.record(index) {
-                Ok(record) => {
-                    found.row(addr, size, index);
-                    found.look(addr, record)
-                }
-                Err(why) => found.missing(addr, size, why),
-            };
-            found.kinds.push(kind);
-        }
-        found.places.iter_mut().for_each(|places| places.sort_unstable());
-        found
-    }
-
-    /// Notes where a structure is. Those that are not here need no place: a list can name any number of them.
-    fn row(&mut self, addr: u64, size: u64, index: usize) {
-        let end = addr.saturating_add(size);
-        match self.rows.last_mut() {
-            Some(row) if row.end == addr && row.first as u64 + (addr - row.start) / size.max(1) == index as u64 => {
-                row.end = end;
-            }
-            _ => self.rows.push(Row {
-                start: addr,
-                end,
-                first: index,
-            }),
-        }
-    }
-
-    fn look(&mut self, addr: u64, record: &[u8]) -> Kind {
-        let span = match Span::of(Addr(addr), record) {
-            Ok(span) => span,
-            Err(why) => {
-                self.impossible += 1;
-                let (what, addr) = ("mspan", Addr(addr));
-                self.first_error.get_or_insert(DecodeError::Invalid { what, addr, why });
-                return Kind::None;
-            }
-        };
-        let kind = match span.state {
-            SpanState::InUse => Kind::InUse,
-            SpanState::Manual => Kind::Manual,
-            SpanState::Dead | SpanState::Odd => {
-                self.dead += 1;
-                return Kind::None;
-            }
-        };
-        self.live += 1;
-        let pages = span.npages.min((1 << PAGES_BITS) - 1);
-        if let Some(places) = self.places.last_mut() {
-            places.push((span.start / PAGE_BYTES) << PAGES_BITS | pages);
-        }
-        kind
-    }
-
-    fn missing(&mut self, addr: u64, len: u64, why: Missing) -> Kind {
-        self.unreadable += 1;
-        let (what, addr) = ("mspan", Addr(addr));
-        let source = MemoryError { addr, len, why };
-        self.first_error.get_or_insert(DecodeError::Missing { what, source });
-        Kind::None
-    }
-
-    fn join(&mut self, next: Part) {
-        self.kinds.extend(next.kinds);
-        self.rows.extend(next.rows);
-        self.places.extend(next.places);
-        self.live += next.live;
-        self.dead += next.dead;
-        self.unreadable += next.unreadable;
-        self.impossible += next.impossible;
-        self.first_error = self.first_error.or(next.first_error);
-    }
-}
-
-/// How many places begin inside one that begins before them, in one or two sorted parts.
-fn overlapping(parts: &[Vec<u64>]) -> u64 {
-    let (mut count, mut end) = (0, 0);
-    let mut look = |place: u64| {
-        let (start, pages) = (place >> PAGES_BITS, place & ((1 << PAGES_BITS) - 1));
-        count += u64::from(start < end);
-        end = end.max(start + pages);
-    };
-    let part = |index: usize| parts.get(index).map(Vec::as_slice).unwrap_or_default();
-    let (mut one, mut other) = (part(0), part(1));
-    while let (Some((a, behind_a)), Some((b, behind_b))) = (one.split_first(), other.split_first()) {
-        if a <= b {
-            look(*a);
-            one = behind_a;
-        } else {
-            look(*b);
-            other = behind_b;
-        }
-    }
-    one.iter().chain(other).for_each(|place| look(*place));
-    count
-}
-
-/// Rows by address. What a target claims twice is found once.
-fn sorted(mut rows: Vec<Row>) -> Vec<Row> {
-    rows.sort_by_key(|row| row.start);
-    rows
 }
 
 /// Does something with the indices below `count`, each of which stands for `weight` spans: in two parts on two threads
@@ -361,22 +260,6 @@ pub(super) fn all_spans(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Re
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn place(page: u64, pages: u64) -> u64 {
-        page << PAGES_BITS | pages
-    }
-
-    #[test]
-    fn spans_that_begin_inside_others_are_counted() {
-        let places = [place(1, 2), place(3, 10), place(4, 1), place(12, 2), place(14, 1)];
-        assert_eq!(overlapping(&[places.to_vec()]), 2);
-        for cut in 0..=places.len() {
-            let (one, other) = places.split_at(cut);
-            assert_eq!(overlapping(&[one.to_vec(), other.to_vec()]), 2);
-            assert_eq!(overlapping(&[other.to_vec(), one.to_vec()]), 2);
-        }
-        assert_eq!(overlapping(&[]), 0);
-    }
 
     #[test]
     fn parts_cover_everything_once() {

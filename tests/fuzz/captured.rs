@@ -16,14 +16,14 @@ use gomemscan::goruntime::capture::Summary;
 use gomemscan::goruntime::globals::Globals;
 use gomemscan::goruntime::layout::Layout;
 use gomemscan::goruntime::locate::Runtime;
-use gomemscan::goruntime::marks::Marks;
+use gomemscan::goruntime::marks::{Marks, RunningMemory};
 use gomemscan::goruntime::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
 use gomemscan::goruntime::snapshot::Snapshot;
 use gomemscan::goruntime::variants::Variant;
 use gomemscan::image::embedded::Releases;
 use gomemscan::image::types::TypeSource;
 use gomemscan::image::{Arch, DebugInfo, GoVersion, Image};
-use gomemscan::memory::{Addr, Memory, Planner, Range};
+use gomemscan::memory::{Addr, Planner, Range};
 use gomemscan::target::{CaptureOptions, Captured, DEFAULT_BYTE_BUDGET, LiveProcess, Stop};
 
 use nix::sys::signal::{Signal, kill};
@@ -185,13 +185,12 @@ fn recorded(pid: u32) -> (DebugInfo, u64, Vec<Stretch>) {
         ..
     } = runtime.as_ref();
     let snapshot = Snapshot::decode(&capture.memory, layout, variant, globals);
-    let heap = (globals.mheap, snapshot.gc.as_ref().unwrap().sweepgen);
-    let mut read = |lists: &[&[Range]]| {
+    let mut read = |lists: &[&[Range]]| -> RunningMemory {
         let read = process.read_running_in_turn(lists).unwrap();
         stretches.extend(self::stretches(&read));
-        Box::new(read) as Box<dyn Memory + Sync>
+        Box::new(read)
     };
-    Marks::read(&mut read, layout, variant, heap, snapshot.spans.as_ref().unwrap());
+    Marks::read(&mut read, layout, globals.mheap, snapshot.spans.as_ref().unwrap()).unwrap();
     (image.debug.unwrap(), runtime.bias, disjoint(stretches))
 }
 

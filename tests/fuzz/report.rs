@@ -8,7 +8,7 @@ use gomemscan::cli::attach::{HostSide, Scanned, assemble};
 use gomemscan::goruntime::capture::Summary;
 use gomemscan::goruntime::frames::{FrameTable, Position, Symbolizer};
 use gomemscan::goruntime::locate::Runtime;
-use gomemscan::goruntime::marks::Marks;
+use gomemscan::goruntime::marks::{Marks, RunningMemory};
 use gomemscan::goruntime::modules::module_tables;
 use gomemscan::goruntime::probe::{ProbePlanner, mismatches};
 use gomemscan::goruntime::snapshot::Snapshot;
@@ -40,10 +40,9 @@ pub fn report(runtime: &Rc<Runtime>, space: &Rc<Space>) -> AttachReport {
     let snapshot = Snapshot::decode(&captured, layout, variant, globals);
     snapshot.nonsense();
     let marks = match (&snapshot.spans, &snapshot.gc) {
-        (Ok(spans), Ok(gc)) => {
-            let mut read = |lists: &[&[Range]]| Box::new(space.copy(&lists.concat())) as Box<dyn Memory + Sync>;
-            let heap = (globals.mheap, gc.sweepgen);
-            Some(Marks::read(&mut read, layout, variant, heap, spans))
+        (Ok(spans), Ok(_)) => {
+            let mut read = |lists: &[&[Range]]| -> RunningMemory { Box::new(space.copy(&lists.concat())) };
+            Marks::read(&mut read, layout, globals.mheap, spans)
         }
         _ => None,
     };

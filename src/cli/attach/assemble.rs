@@ -7,6 +7,7 @@ use crate::analysis::{
     goroutines, idle, large_objects, ledger, memstats, processors, size_classes, verdict,
 };
 use crate::goruntime::mspan::Span;
+use crate::goruntime::snapshot::Snapshot;
 use crate::model::{AttachReport, Grade, Graded, Idle, LargeObjects, Unavailable, Warning};
 
 /// Fills the report's sections about the Go runtime and its memory. The head (process, host, capture) is already there.
@@ -44,14 +45,7 @@ pub fn assemble(
         })
     });
     let sums = sums.as_ref();
-    report.capture.checks = checks(
-        snapshot,
-        &runtime.layout,
-        &runtime.variant,
-        &scanned.frames,
-        marks,
-        sums,
-    );
+    report.capture.checks = checks(snapshot, &runtime.layout, &runtime.variant, &scanned.frames, sums);
     let heap: Option<HeapKinds> = sums.and_then(|sums| sums.heap).zip(state).map(|(mut heap, gc)| {
         heap.fill_in_marked(gc.heap_marked);
         heap
@@ -98,7 +92,7 @@ pub fn assemble(
         let clock = report.captured_monotonic_ns.map(|monotonic_ns| Clock { monotonic_ns });
         report.gc = gc(state, stats, since, clock);
     }
-    consistency(report, scanned);
+    consistency(report, snapshot, sums);
     grades(report, heap.as_ref());
     host.grade(report);
     conclude(report, host);
@@ -128,8 +122,7 @@ fn conclude(report: &mut AttachReport, host: &HostSide) {
 }
 
 /// Whether the figures are of one moment, and what did not fit.
-fn consistency(report: &mut AttachReport, scanned: &Scanned) {
-    let snapshot = &scanned.snapshot;
+fn consistency(report: &mut AttachReport, snapshot: &Snapshot, sums: Option<&SpanSums>) {
     let mut anomalies = report.capture.checks.iter().filter(|check| !check.ok).count() as u64;
     if let Ok(spans) = &snapshot.spans {
         anomalies += spans.unreadable + spans.impossible + spans.overlapping;
@@ -176,14 +169,14 @@ fn consistency(report: &mut AttachReport, scanned: &Scanned) {
             ),
         );
     }
-    if let Some(marks) = &scanned.marks
-        && marks.changed + marks.unreadable > 0
+    if let Some(marks) = sums.and_then(|sums| sums.marks)
+        && marks.missing() > 0
     {
         let message = format!(
             "the mark bits of {} of {} spans were not had (the target went on sweeping); what is marked live in them is \
              estimated from the runtime's own sum",
-            marks.changed + marks.unreadable,
-            marks.changed + marks.unreadable + marks.accepted,
+            marks.missing(),
+            marks.missing() + marks.accepted,
         );
         warn(report, "ledger", message);
     }

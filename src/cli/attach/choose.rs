@@ -102,7 +102,7 @@ fn disagreement(process: &LiveProcess, runtime: &Rc<Runtime>) -> usize {
             resident: None,
         })
     });
-    let checks = checks(&snapshot, layout, variant, &FrameTable::default(), None, sums.as_ref());
+    let checks = checks(&snapshot, layout, variant, &FrameTable::default(), sums.as_ref());
     checks.iter().filter(|check| !check.ok).count()
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::analysis::{MappingKind, MappingRow};
 use crate::goruntime::snapshot::Snapshot;
-use crate::memory::{Addr, Range};
+use crate::memory::Range;
 use crate::target::{Backing, Mapping, Maps};
 
 /// Every mapping that can be resident, outside the heap's address ranges.
@@ -69,64 +69,35 @@ fn follows_data(before: Option<(&Mapping, MappingKind)>, range: Range) -> bool {
 
 /// For each mapping, whether it holds tables of the runtime's own.
 fn runtime_tables(maps: &Maps, snapshot: &Snapshot) -> Vec<bool> {
-    let mappings = maps.iter().as_slice();
-    let mut tables = Tables::new(mappings);
+    let mut tables = Tables {
+        mappings: maps.iter().as_slice(),
+        holds: vec![false; maps.iter().len()],
+    };
     for addr in snapshot.arenas.iter().flat_map(|arenas| &arenas.metadata) {
-        tables.note(0, *addr);
+        tables.note(Range::new(*addr, 1));
     }
     for mcache in snapshot.processors.iter().flat_map(|ps| ps.mcaches()) {
-        tables.note(0, mcache.addr);
+        tables.note(Range::new(mcache.addr, 1));
     }
-    let parts = snapshot.spans.iter().flat_map(|spans| {
-        spans.in_parts(|part| {
-            let mut tables = Tables::new(mappings);
-            for (_, span) in spans.part(part) {
-                tables.note(1, span.addr);
-                tables.note(2, span.alloc_bits);
-                tables.note(3, span.gcmark_bits);
-            }
-            tables.holds
-        })
-    });
-    for part in parts {
-        tables
-            .holds
-            .iter_mut()
-            .zip(part)
-            .for_each(|(holds, more)| *holds |= more);
+    if let Ok(spans) = &snapshot.spans {
+        spans.structures().for_each(|structures| tables.note(structures));
+        spans.bitmaps().into_iter().for_each(|bitmaps| tables.note(bitmaps));
     }
     tables.holds
 }
 
-/// Which mappings hold tables, found out address by address.
+/// Which mappings hold tables.
 struct Tables<'a> {
     mappings: &'a [Mapping],
     holds: Vec<bool>,
-    /// There are millions of tables in a few mappings: the one that held the last of its kind is tried first.
-    last: [Range; 4],
 }
 
-impl<'a> Tables<'a> {
-    fn new(mappings: &'a [Mapping]) -> Tables<'a> {
-        Tables {
-            mappings,
-            holds: vec![false; mappings.len()],
-            last: [Range::new(Addr::NIL, 0); 4],
-        }
-    }
-
-    fn note(&mut self, kind: usize, addr: Addr) {
-        let Some(last) = self.last.get_mut(kind) else { return };
-        if addr.0.wrapping_sub(last.start.0) < last.len {
-            return;
-        }
-        let at = self.mappings.partition_point(|mapping| mapping.end <= addr.0);
-        let found = self.mappings.get(at).map(Mapping::range);
-        if let (Some(range), Some(holds)) = (found, self.holds.get_mut(at))
-            && range.start <= addr
-        {
+impl Tables<'_> {
+    fn note(&mut self, range: Range) {
+        let first = self.mappings.partition_point(|mapping| mapping.end <= range.start.0);
+        let these = self.mappings.iter().zip(&mut self.holds).skip(first);
+        for (_, holds) in these.take_while(|(mapping, _)| mapping.start < range.end().0) {
             *holds = true;
-            *last = range;
         }
     }
 }
@@ -152,6 +123,7 @@ fn outside(range: Range, heap: &[Range]) -> Vec<Range> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Addr;
 
     #[test]
     fn heap_ranges_are_cut_out_of_a_mapping() {

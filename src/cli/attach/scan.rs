@@ -12,11 +12,15 @@ use super::runtimes::CodeFile;
 use crate::error::{Error, Result};
 use crate::goruntime::capture::Summary;
 use crate::goruntime::frames::FrameTable;
+use crate::goruntime::gc::Gc;
+use crate::goruntime::globals::Globals;
+use crate::goruntime::layout::Layout as StructLayout;
 use crate::goruntime::locate::Runtime;
-use crate::goruntime::marks::Marks;
+use crate::goruntime::marks::{Marks, RunningMemory};
 use crate::goruntime::modules::{ExeSymbols, TypeNames, module_tables, wait_reasons};
 use crate::goruntime::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
-use crate::goruntime::snapshot::Snapshot;
+use crate::goruntime::snapshot::{Section, Snapshot};
+use crate::goruntime::spans::Spans;
 use crate::image::Image;
 use crate::memory::{Memory, Range};
 use crate::model::{self, AttachReport, Confidence, Layout, LayoutSource, Process, Step, Symbols, Tool};
@@ -97,15 +101,23 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.end("capture");
 
     steps.begin("decoding");
-    let (snapshot, mut host) = std::thread::scope(|scope| {
+    let (snapshot, (marks, marks_missing), mut host) = std::thread::scope(|scope| {
         let host = std::thread::Builder::new().spawn_scoped(scope, || HostSide::read(&process));
-        let snapshot = Snapshot::decode(&capture.memory, &runtime.layout, &runtime.variant, &runtime.globals);
+        let Runtime {
+            layout,
+            variant,
+            globals,
+            ..
+        } = runtime.as_ref();
+        let (snapshot, marks) = Snapshot::decode_beside(&capture.memory, layout, variant, globals, |spans, gc| {
+            read_marks(&process, layout, globals, (spans, gc))
+        });
         steps.end("decode");
         let host = match host {
             Ok(host) => host.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
             Err(_) => HostSide::read(&process),
         };
-        (snapshot, host)
+        (snapshot, marks, host)
     });
     if snapshot.is_blank() {
         return Err(not_started(pid, &found.name));
@@ -113,10 +125,6 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     host.sort_mappings(&snapshot);
     capture.end_child()?;
     steps.end("residency");
-
-    steps.begin("reading mark bits");
-    let (marks, marks_missing) = read_marks(&process, &runtime, &snapshot);
-    steps.end("marks");
 
     let (frames, symbols_missing, unnamed) =
         resolve_frames(&capture.memory, &image, &runtime, &snapshot, found.plugins);
@@ -158,13 +166,18 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
 }
 
 /// Mark bits are read from the running target: they need not be of the stopped moment, only of unchanged spans.
-fn read_marks(process: &LiveProcess, runtime: &Runtime, snapshot: &Snapshot) -> (Option<Marks>, Option<String>) {
-    let (spans, sweepgen) = match (&snapshot.spans, &snapshot.gc) {
-        (Ok(spans), Ok(gc)) => (spans, gc.sweepgen),
+fn read_marks(
+    process: &LiveProcess,
+    layout: &StructLayout,
+    globals: &Globals,
+    (spans, gc): (&Section<Spans>, &Section<Gc>),
+) -> (Option<Marks>, Option<String>) {
+    let spans = match (spans, gc) {
+        (Ok(spans), Ok(_)) => spans,
         (Err(error), _) | (_, Err(error)) => return (None, Some(error.to_string())),
     };
     let mut failed = None;
-    let mut read = |lists: &[&[Range]]| -> Box<dyn Memory + Sync> {
+    let mut read = |lists: &[&[Range]]| -> RunningMemory {
         match process.read_running_in_turn(lists) {
             Ok(captured) => Box::new(captured),
             Err(error) => {
@@ -173,15 +186,9 @@ fn read_marks(process: &LiveProcess, runtime: &Runtime, snapshot: &Snapshot) -> 
             }
         }
     };
-    let marks = Marks::read(
-        &mut read,
-        &runtime.layout,
-        &runtime.variant,
-        (runtime.globals.mheap, sweepgen),
-        spans,
-    );
+    let marks = Marks::read(&mut read, layout, globals.mheap, spans);
     match failed {
-        None => (Some(marks), None),
+        None => (marks, None),
         Some(why) => (None, Some(why)),
     }
 }

@@ -8,7 +8,7 @@ use gomemscan::goruntime::frames::{FrameTable, Position, Symbolizer};
 use gomemscan::goruntime::globals::Globals;
 use gomemscan::goruntime::layout::Layout;
 use gomemscan::goruntime::locate::Runtime;
-use gomemscan::goruntime::marks::Marks;
+use gomemscan::goruntime::marks::{Marks, RunningMemory};
 use gomemscan::goruntime::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
 use gomemscan::goruntime::snapshot::Snapshot;
 use gomemscan::goruntime::variants::{Arch, Variant};
@@ -128,13 +128,12 @@ impl SynthTarget {
 
     /// The same, of a program that changes between the stop and the read.
     pub fn marks_with(&self, scan: &Scan, change: impl Fn(Space) -> Space) -> Option<Marks> {
-        let (Ok(spans), Ok(gc)) = (&scan.snapshot.spans, &scan.snapshot.gc) else {
+        let (Ok(spans), Ok(_)) = (&scan.snapshot.spans, &scan.snapshot.gc) else {
             return None;
         };
         let running = change(self.w.space.clone());
-        let mut read = |lists: &[&[Range]]| Box::new(running.copy(&lists.concat())) as Box<dyn Memory + Sync>;
-        let mheap = (scan.mheap, gc.sweepgen);
-        Some(Marks::read(&mut read, &scan.layout, &scan.variant, mheap, spans))
+        let mut read = |lists: &[&[Range]]| -> RunningMemory { Box::new(running.copy(&lists.concat())) };
+        Marks::read(&mut read, &scan.layout, scan.mheap, spans)
     }
 
     pub fn frames(&self, scan: &Scan) -> FrameTable {
@@ -152,7 +151,6 @@ impl SynthTarget {
             &scan.layout,
             &scan.variant,
             &self.frames(scan),
-            marks.as_ref(),
             Scan::sums(&scan.snapshot, marks.as_ref(), None).as_ref(),
         )
     }

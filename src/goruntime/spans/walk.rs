@@ -1,0 +1,139 @@
+//! The walk over the records of all spans, as it looks at some of them: which make sense, and all that later steps
+//! would otherwise have to walk for.
+
+use std::ops::Range as Indices;
+
+use super::super::bits::{BitPlaces, BitRules};
+use super::super::cursor::DecodeError;
+use super::super::mspan::{Span, SpanState};
+use super::Kind;
+use super::overlap::{Runs, place};
+use super::rows::Rows;
+use crate::memory::{Addr, Gathered, MemoryError, Missing, Range};
+
+/// What the walk goes over.
+pub(super) struct Walk<'a> {
+    pub(super) records: &'a Gathered,
+    /// Where the structure of each record is.
+    pub(super) pointers: &'a [[u8; 8]],
+    /// Bytes of a structure.
+    pub(super) size: u64,
+    pub(super) rules: Option<BitRules>,
+}
+
+/// What it finds.
+pub(super) struct Found {
+    pub(super) kinds: Vec<Kind>,
+    pub(super) rows: Rows,
+    /// Places of live spans, sorted, of each part.
+    pub(super) runs: Vec<Vec<u64>>,
+    pub(super) bits: BitPlaces,
+    pub(super) live: u64,
+    pub(super) dead: u64,
+    pub(super) unreadable: u64,
+    pub(super) impossible: u64,
+    pub(super) first_error: Option<DecodeError>,
+}
+
+impl Walk<'_> {
+    /// Looks at the records with indices in `part`.
+    pub(super) fn part(&self, part: Indices<usize>) -> Found {
+        let mut found = Found {
+            kinds: Vec::with_capacity(part.len()),
+            rows: Rows::new(self.size),
+            runs: Vec::new(),
+            bits: BitPlaces::default(),
+            live: 0,
+            dead: 0,
+            unreadable: 0,
+            impossible: 0,
+            first_error: None,
+        };
+        let mut runs = Runs::default();
+        let pointers = self.pointers.get(part.clone()).unwrap_or_default();
+        let mut records = records(self.records, part.clone());
+        for (index, word) in part.zip(pointers) {
+            let addr = u64::from_le_bytes(*word);
+            let kind = match records.next().unwrap_or(Err(Missing::NotCaptured)) {
+                Ok(record) => {
+                    found.rows.add(addr, index);
+                    found.look(
+                        Range::new(Addr(addr), self.size),
+                        record,
+                        self.rules.as_ref(),
+                        &mut runs,
+                    )
+                }
+                Err(why) => found.missing(addr, self.size, why),
+            };
+            found.kinds.push(kind);
+        }
+        found.runs.push(runs.sorted());
+        found
+    }
+
+    /// The places of those live spans among them, sorted.
+    pub(super) fn places(&self, kinds: &[Kind], part: Indices<usize>) -> Vec<u64> {
+        let kinds = kinds.get(part.clone()).unwrap_or_default();
+        let live = kinds.iter().zip(records(self.records, part));
+        let live = live.filter(|(kind, _)| kind.is_live());
+        let mut places: Vec<u64> = live
+            .filter_map(|(_, record)| Some(place(&Span::unchecked(record.ok()?)?)))
+            .collect();
+        places.sort_unstable();
+        places
+    }
+}
+
+/// Those records of `part` that there are.
+pub(super) fn records(records: &Gathered, part: Indices<usize>) -> impl Iterator<Item = Result<&[u8], Missing>> {
+    let end = part.end.min(records.count());
+    records.range(part.start.min(end)..end)
+}
+
+impl Found {
+    fn look(&mut self, structure: Range, record: &[u8], rules: Option<&BitRules>, runs: &mut Runs) -> Kind {
+        let span = match Span::of(record) {
+            Ok(span) => span,
+            Err(why) => {
+                self.impossible += 1;
+                let (what, addr) = ("mspan", structure.start);
+                self.first_error.get_or_insert(DecodeError::Invalid { what, addr, why });
+                return Kind::NONE;
+            }
+        };
+        let kind = match span.state {
+            SpanState::InUse => Kind::in_use(span.spanclass),
+            SpanState::Manual => Kind::MANUAL,
+            SpanState::Dead | SpanState::Odd => {
+                self.dead += 1;
+                return Kind::NONE;
+            }
+        };
+        self.live += 1;
+        runs.add(place(&span));
+        self.bits.note(rules, &span, structure);
+        kind
+    }
+
+    fn missing(&mut self, addr: u64, len: u64, why: Missing) -> Kind {
+        self.unreadable += 1;
+        let (what, addr) = ("mspan", Addr(addr));
+        let source = MemoryError { addr, len, why };
+        self.first_error.get_or_insert(DecodeError::Missing { what, source });
+        Kind::NONE
+    }
+
+    /// Adds what is found behind it.
+    pub(super) fn join(&mut self, next: Found) {
+        self.kinds.extend(next.kinds);
+        self.rows.join(next.rows);
+        self.runs.extend(next.runs);
+        self.bits.join(next.bits);
+        self.live += next.live;
+        self.dead += next.dead;
+        self.unreadable += next.unreadable;
+        self.impossible += next.impossible;
+        self.first_error = self.first_error.or(next.first_error);
+    }
+}
