@@ -40,8 +40,7 @@ impl Classes {
         class.objects += u64::from(span.alloc_count);
         class.free_objects += u64::from(span.free_slots());
         class.free_bytes = class.free_bytes.saturating_add(span.free_bytes());
-        let tenth = (u64::from(span.alloc_count) * 10 / u64::from(span.nelems.max(1))).min(9);
-        if let Some(entry) = class.occupancy_histogram.get_mut(tenth as usize) {
+        if let Some(entry) = class.occupancy_histogram.get_mut(tenth(span)) {
             *entry += 1;
         }
         if Sweep::of(span.sweepgen, sweepgen).is_unswept() {
@@ -79,6 +78,15 @@ impl Classes {
             class.full_swept_spans = both(class.full_swept_spans, part.full_swept_spans);
             class.full_unswept_spans = both(class.full_unswept_spans, part.full_unswept_spans);
         }
+    }
+}
+
+/// In which tenth its occupancy is, from 0.
+fn tenth(span: &Span) -> usize {
+    // Most are full, and a division takes longer than all the rest.
+    match span.alloc_count < span.nelems {
+        true => (u64::from(span.alloc_count) * 10 / u64::from(span.nelems)) as usize,
+        false => 9,
     }
 }
 

@@ -82,19 +82,18 @@ const MOST_PS: usize = 1 << 16;
 impl SpanSums {
     /// Walks.
     pub fn of(facts: &SpanFacts<'_>) -> SpanSums {
-        let mut parts = facts.spans.in_parts(|part| {
-            let mut sums = SpanSums {
-                heap: facts.sweepgen.map(|_| HeapKinds::new(facts.resident.is_some())),
-                marks: facts.marks.map(|_| MarkCounts::default()),
-                ..SpanSums::default()
-            };
+        let begin = || SpanSums {
+            heap: facts.sweepgen.map(|_| HeapKinds::new(facts.resident.is_some())),
+            marks: facts.marks.map(|_| MarkCounts::default()),
+            ..SpanSums::default()
+        };
+        let mut parts = facts.spans.in_parts(begin, |sums, part| {
             let mut hint = 0;
             let mut marks = facts.marks.map(|marks| marks.reader(facts.spans));
             for (index, span) in facts.spans.part(part) {
                 let resident = facts.resident.map(|resident| resident(span.range(), &mut hint));
                 sums.add(facts, &mut marks, index, &span, resident);
             }
-            sums
         });
         let rest = parts.split_off(1.min(parts.len()));
         let mut sums = parts.pop().unwrap_or_default();

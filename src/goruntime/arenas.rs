@@ -81,5 +81,8 @@ fn arena(memory: &dyn Memory, layout: &Layout, entry: Addr, metadata: &mut Vec<A
         offset: bits.offset,
         size: bits.len,
     };
-    Ok(view.field(field)?.iter().map(|byte| u64::from(byte.count_ones())).sum())
+    let (words, rest) = view.field(field)?.as_chunks::<8>();
+    let words = words.iter().map(|word| u64::from_le_bytes(*word).count_ones());
+    let rest = rest.iter().map(|byte| byte.count_ones());
+    Ok(words.chain(rest).map(u64::from).sum())
 }

@@ -147,9 +147,16 @@ fn count(bits: &[u8], inline: &[u8], nelems: u32) -> u32 {
         more.iter_mut().zip(these).for_each(|(to, from)| *to = *from);
         rest = behind;
         let set = u64::from_le_bytes(*word) | u64::from_le_bytes(more);
-        let mask = if left < 64 { (1u64 << left) - 1 } else { u64::MAX };
-        count += (set & mask).count_ones();
-        left = left.saturating_sub(64);
+        let (slots, mask) = match left {
+            0..64 => (left, (1u64 << left) - 1),
+            64.. => (64, u64::MAX),
+        };
+        // Mostly all of them are marked.
+        count += match set & mask {
+            all if all == mask => slots,
+            some => some.count_ones(),
+        };
+        left -= slots;
     }
     count
 }

@@ -4,8 +4,9 @@
 use super::cursor::{DecodeError, Fields, View, bytes_of, word};
 use super::layout::{ArrayField, Layout};
 use super::mspan::Sweep;
+use super::parts::in_parts;
 use super::processors::Processors;
-use super::spans::{Finder, Spans, in_parts};
+use super::spans::{Finder, Spans};
 use super::variants::SPAN_CLASSES;
 use crate::memory::{Addr, Memory};
 
@@ -35,7 +36,7 @@ pub enum Place {
 /// The place of each span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// By the span's index: 0 where there is none, `CACHED`, or the place in a set.
+    /// By the span's index: `NOWHERE`, `CACHED`, or the place in a set.
     of_span: Vec<u8>,
     /// Index and P of the spans in mcaches, sorted.
     cached: Vec<(usize, u32)>,
@@ -53,8 +54,11 @@ pub struct Places {
     pub first_error: Option<DecodeError>,
 }
 
+/// Stands for no place. Not 0: memory that is 0 already would be had page by page, each page twice, by the first look
+/// at it and by the first change.
+const NOWHERE: u8 = u8::MAX;
 /// Stands for an mcache.
-const CACHED: u8 = 1;
+const CACHED: u8 = 0;
 /// The places in sets, whose numbers follow.
 const IN_SETS: [Place; 4] = [
     Place::PartialSwept,
@@ -74,7 +78,7 @@ struct Entries<'m> {
 /// What a part of the entries brings.
 #[derive(Default)]
 struct Found {
-    /// By the span's index: 0, or the place.
+    /// By the span's index.
     slots: Vec<u8>,
     twice: u64,
     wrong_class: u64,
@@ -93,16 +97,15 @@ impl Places {
     ) -> Places {
         let mut places = Places::default();
         let entries = places.entries(memory, layout, mheap, (sweepgen, spans.count() as u64));
-        let parts = in_parts(entries.len(), ENTRIES_OF_BLOCK, |part| {
-            let mut found = Found {
-                slots: vec![0; spans.count()],
-                ..Found::default()
-            };
+        let begin = || Found {
+            slots: vec![NOWHERE; spans.count()],
+            ..Found::default()
+        };
+        let parts = in_parts(entries.len(), ENTRIES_OF_BLOCK, begin, |found, part| {
             let mut finder = spans.finder();
             for entries in entries.get(part).unwrap_or_default() {
                 found.look(spans, &mut finder, entries, sweepgen);
             }
-            found
         });
         let found = parts.into_iter().reduce(|mut found, part| {
             found.join(&part);
@@ -122,10 +125,9 @@ impl Places {
         places.wrong_class = found.wrong_class;
         places.strangers = found.strangers;
         places.of_span = found.slots;
-        let homeless = places.of_span.iter().enumerate().filter(|(_, place)| **place == 0);
-        places.nowhere = homeless
-            .filter(|(index, _)| spans.class_in_use(*index).is_some())
-            .filter(|(index, _)| spans.get(*index).is_some_and(|span| !span.user_arena))
+        places.nowhere = memchr::memchr_iter(NOWHERE, &places.of_span)
+            .filter(|index| spans.class_in_use(*index).is_some())
+            .filter(|index| spans.get(*index).is_some_and(|span| !span.user_arena))
             .count() as u64;
         places
     }
@@ -133,7 +135,7 @@ impl Places {
     /// The place of a span; `None` for manual spans and for those found nowhere.
     pub fn of(&self, index: usize) -> Option<Place> {
         match self.of_span.get(index)? {
-            0 => None,
+            &NOWHERE => None,
             &CACHED => {
                 let at = self.cached.partition_point(|(cached, _)| *cached < index);
                 let (cached, p) = self.cached.get(at)?;
@@ -216,8 +218,8 @@ impl Found {
             return None;
         };
         self.wrong_class += u64::from(of_span != class);
-        self.twice += u64::from(*slot != 0);
-        if *slot == 0 || place != CACHED {
+        self.twice += u64::from(*slot != NOWHERE);
+        if *slot == NOWHERE || place != CACHED {
             *slot = place;
         }
         Some(index)
@@ -225,12 +227,17 @@ impl Found {
 
     /// Adds what another part brings.
     fn join(&mut self, part: &Found) {
-        let mut twice = 0;
-        for (slot, place) in self.slots.iter_mut().zip(&part.slots) {
-            twice += u64::from(*slot != 0 && *place != 0);
-            *slot = if *place == 0 { *slot } else { *place };
+        // So few at a time that a byte counts them: many are compared at once.
+        let slots = self.slots.chunks_mut(usize::from(u8::MAX));
+        for (slots, places) in slots.zip(part.slots.chunks(usize::from(u8::MAX))) {
+            let mut twice = 0u8;
+            for (slot, place) in slots.iter_mut().zip(places) {
+                twice += u8::from(*slot != NOWHERE) & u8::from(*place != NOWHERE);
+                *slot = if *place == NOWHERE { *slot } else { *place };
+            }
+            self.twice += u64::from(twice);
         }
-        self.twice += twice + part.twice;
+        self.twice += part.twice;
         self.wrong_class += part.wrong_class;
         self.strangers += part.strangers;
     }

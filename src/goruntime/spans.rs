@@ -11,6 +11,7 @@ use super::bits::{BitPlaces, BitRules};
 use super::cursor::{DecodeError, Fields, GoSlice, View};
 use super::layout::Layout;
 use super::mspan::{self, Span};
+use super::parts::in_parts;
 use super::repeats::names_few;
 use super::variants::Variant;
 use crate::memory::{Addr, Gathered, Memory, Range};
@@ -20,40 +21,19 @@ use walk::{Walk, records};
 
 /// More span structures than any real heap has (a span for each 8 KiB of 1 TiB).
 const MOST_SPANS: u64 = 1 << 27;
-/// Fewer than this are not worth a second thread.
-const WORTH_SHARING: usize = 16 << 10;
 
-/// What a record is good for, in a byte: walks that need no more than this leave the records alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Kind(u8);
-
-impl Kind {
-    /// No span: a structure that is dead, could not be read, or is impossible.
-    const NONE: Kind = Kind(0);
-    const MANUAL: Kind = Kind(1);
-    /// Of span class 0; the others follow.
-    const IN_USE: u8 = 2;
-
-    /// Of a span that holds objects of this span class, one that the runtime has.
-    fn in_use(class: u8) -> Kind {
-        Kind(Kind::IN_USE.saturating_add(class))
-    }
-
-    fn is_live(self) -> bool {
-        self != Kind::NONE
-    }
-
-    /// The span class of a span that holds objects.
-    fn class(self) -> Option<u8> {
-        self.0.checked_sub(Kind::IN_USE)
-    }
-}
+/// What a record is good for, in a byte: walks that need no more than this leave the records alone. First: no span, a
+/// structure that is dead, could not be read, or is impossible.
+const NO_SPAN: u8 = 0;
+const MANUAL: u8 = 1;
+/// A span that holds objects of span class 0; the other classes follow.
+const IN_USE: u8 = 2;
 
 /// All spans, in the order of `mheap_.allspans`.
 #[derive(Clone, Debug)]
 pub struct Spans {
     records: Gathered,
-    kinds: Vec<Kind>,
+    kinds: Vec<u8>,
     rows: Rows,
     /// Where their bits are to be found; `None` where the heap's sweepgen is not known.
     pub(super) rules: Option<BitRules>,
@@ -102,16 +82,10 @@ impl Spans {
             size: layout.mspan.size,
             rules,
         };
-        let parts = in_parts(pointers.len(), 1, |part| walk.part(part));
-        let whole = parts.into_iter().reduce(|mut whole, part| {
-            whole.join(part);
-            whole
-        });
-        let mut whole = whole.unwrap_or_else(|| walk.part(0..0));
-        whole.rows.finish();
-        let overlapping = match overlapping(&whole.runs) {
+        let mut whole = walk.whole();
+        let overlapping = match overlapping(std::mem::take(&mut whole.runs)) {
             0 => 0,
-            _ => overlapping(&in_parts(pointers.len(), 1, |part| walk.places(&whole.kinds, part))),
+            _ => overlapping(walk.places(&whole.kinds)),
         };
         Ok(Spans {
             overlapping,
@@ -135,7 +109,7 @@ impl Spans {
 
     /// The live span of this index.
     pub fn get(&self, index: usize) -> Option<Span> {
-        self.kinds.get(index).filter(|kind| kind.is_live())?;
+        self.kinds.get(index).filter(|kind| **kind != NO_SPAN)?;
         Span::unchecked(self.records.record(index).ok()?)
     }
 
@@ -153,31 +127,28 @@ impl Spans {
     pub fn part(&self, part: Indices<usize>) -> impl Iterator<Item = (usize, Span)> {
         let kinds = self.kinds.get(part.clone()).unwrap_or_default();
         let records = records(&self.records, part.clone());
-        let of = |((index, kind), record): ((usize, &Kind), Result<&[u8], _>)| match kind.is_live() {
-            false => None,
-            true => Some((index, Span::unchecked(record.ok()?)?)),
+        let of = |((index, kind), record): ((usize, &u8), Result<&[u8], _>)| match *kind {
+            NO_SPAN => None,
+            _ => Some((index, Span::unchecked(record.ok()?)?)),
         };
         part.zip(kinds).zip(records).filter_map(of)
     }
 
     /// Spans that hold heap objects.
     pub fn in_use(&self) -> impl Iterator<Item = (usize, Span)> {
-        self.of_kind(|kind| kind.class().is_some())
+        let these = self.kinds.iter().enumerate().filter(|(_, kind)| **kind >= IN_USE);
+        these.filter_map(|(index, _)| Some((index, self.get(index)?)))
     }
 
     /// Stacks and work buffers.
     pub fn manual(&self) -> impl Iterator<Item = (usize, Span)> {
-        self.of_kind(|kind| kind == Kind::MANUAL)
-    }
-
-    fn of_kind(&self, wanted: impl Fn(Kind) -> bool) -> impl Iterator<Item = (usize, Span)> {
-        let these = self.kinds.iter().enumerate().filter(move |(_, kind)| wanted(**kind));
-        these.filter_map(|(index, _)| Some((index, self.get(index)?)))
+        let these = memchr::memchr_iter(MANUAL, &self.kinds);
+        these.filter_map(|index| Some((index, self.get(index)?)))
     }
 
     /// The span class of a span that holds heap objects.
     pub fn class_in_use(&self, index: usize) -> Option<u8> {
-        self.kinds.get(index)?.class()
+        self.kinds.get(index)?.checked_sub(IN_USE)
     }
 
     /// Where bitmaps of spans lie, in stretches of whole pages.
@@ -195,9 +166,14 @@ impl Spans {
         Span::head(self.records.record(index).ok()?).map(|(_, sweepgen)| sweepgen)
     }
 
-    /// Does something with all spans, on two threads where there are many: with each part of the indices by itself.
-    pub fn in_parts<T: Send>(&self, work: impl Fn(Indices<usize>) -> T + Sync) -> Vec<T> {
-        in_parts(self.count(), 1, work)
+    /// Does something with all spans, part of the indices by part, on two threads where there are many: each adds to what
+    /// it began with. Who gets which parts is chance.
+    pub fn in_parts<S: Send>(
+        &self,
+        begin: impl Fn() -> S + Sync,
+        work: impl Fn(&mut S, Indices<usize>) + Sync,
+    ) -> Vec<S> {
+        in_parts(self.count(), 1, begin, work)
     }
 
     /// Finds spans by the address of their structure.
@@ -226,24 +202,6 @@ impl Finder<'_> {
     }
 }
 
-/// Does something with the indices below `count`, each of which stands for `weight` spans: in two parts on two threads
-/// where there are many.
-pub(super) fn in_parts<T: Send>(count: usize, weight: usize, work: impl Fn(Indices<usize>) -> T + Sync) -> Vec<T> {
-    if count.saturating_mul(weight) < WORTH_SHARING {
-        return vec![work(0..count)];
-    }
-    let half = count / 2;
-    std::thread::scope(|scope| {
-        let helper = std::thread::Builder::new().spawn_scoped(scope, || work(half..count));
-        let first = work(0..half);
-        let second = match helper {
-            Ok(helper) => helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => work(half..count),
-        };
-        vec![first, second]
-    })
-}
-
 /// `mheap_.allspans`, of a length that can be.
 pub(super) fn all_spans(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Result<GoSlice, DecodeError> {
     let view = View::new(memory, "mheap_", mheap);
@@ -255,18 +213,4 @@ pub(super) fn all_spans(memory: &dyn Memory, layout: &Layout, mheap: Addr) -> Re
         return Err(view.invalid("allspans names few structures again and again"));
     }
     Ok(all)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_cover_everything_once() {
-        for count in [0, 1, WORTH_SHARING - 1, WORTH_SHARING, 2 * WORTH_SHARING + 1] {
-            let parts = in_parts(count, 1, |part| part);
-            let all: Vec<usize> = parts.into_iter().flatten().collect();
-            assert!(all.into_iter().eq(0..count), "{count}");
-        }
-    }
 }

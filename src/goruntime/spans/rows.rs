@@ -20,6 +20,9 @@ pub(super) struct Rows {
     by_addr: Option<Vec<Row>>,
     /// Bytes of a structure.
     size: u64,
+    /// 2^64 by these, rounded up: multiplied with it, a distance is divided in a fraction of the time. 0 where that cannot
+    /// be.
+    reciprocal: u64,
     /// The index of a structure that would make the last row longer.
     next: usize,
 }
@@ -27,8 +30,13 @@ pub(super) struct Rows {
 impl Rows {
     /// No rows yet, of structures of `size` bytes.
     pub(super) fn new(size: u64) -> Rows {
+        let size = size.max(1);
         Rows {
-            size: size.max(1),
+            size,
+            reciprocal: match u32::try_from(size) {
+                Ok(2..) => u64::MAX / size + 1,
+                _ => 0,
+            },
             ..Rows::default()
         }
     }
@@ -90,13 +98,20 @@ impl Rows {
                 holds(*last)?
             }
         };
-        // Half as wide, a division takes half as long.
-        let (distance, size) = (addr.0 - row.start, self.size);
-        let (count, rest) = match (u32::try_from(distance), u32::try_from(size)) {
-            (Ok(distance), Ok(size)) => (u64::from(distance / size), u64::from(distance % size)),
-            _ => (distance / size, distance % size),
-        };
-        (rest == 0).then_some(row.first + count as usize)
+        let distance = addr.0 - row.start;
+        let count = self.divided(distance);
+        (count * self.size == distance).then_some(row.first + count as usize)
+    }
+
+    /// How many whole structures there are in so many bytes.
+    #[inline]
+    fn divided(&self, bytes: u64) -> u64 {
+        // What the reciprocal is too large by makes, of so few bytes, less than a structure's share of one.
+        match self.reciprocal {
+            0 => bytes / self.size,
+            _ if bytes > u64::from(u32::MAX) => bytes / self.size,
+            reciprocal => ((u128::from(bytes) * u128::from(reciprocal)) >> 64) as u64,
+        }
     }
 }
 
@@ -131,6 +146,34 @@ mod tests {
             }
             for index in (0..200).filter(|index| !structures.iter().any(|(_, at)| at == index)) {
                 assert_eq!(rows.addr_of(index), None, "{index}");
+            }
+        }
+    }
+
+    #[test]
+    fn multiplied_with_the_reciprocal_is_divided() {
+        for size in [
+            1,
+            2,
+            3,
+            7,
+            64,
+            144,
+            160,
+            4095,
+            65_535,
+            65_536,
+            (1 << 32) - 1,
+            1 << 32,
+            u64::MAX,
+        ] {
+            let rows = Rows::new(size);
+            let most = u64::from(u32::MAX);
+            let edges = [0, 1, 2, 99, 1000, most / size, most / size + 1].map(|count| count.saturating_mul(size));
+            for bytes in edges.into_iter().chain([most, most + 1, u64::MAX - 1]) {
+                for bytes in [bytes.saturating_sub(1), bytes, bytes.saturating_add(1)] {
+                    assert_eq!(rows.divided(bytes), bytes / size, "{bytes} by {size}");
+                }
             }
         }
     }

@@ -6,9 +6,10 @@ use std::ops::Range as Indices;
 use super::super::bits::{BitPlaces, BitRules};
 use super::super::cursor::DecodeError;
 use super::super::mspan::{Span, SpanState};
-use super::Kind;
+use super::super::parts::in_parts;
 use super::overlap::{Runs, place};
 use super::rows::Rows;
+use super::{IN_USE, MANUAL, NO_SPAN};
 use crate::memory::{Addr, Gathered, MemoryError, Missing, Range};
 
 /// What the walk goes over.
@@ -23,10 +24,10 @@ pub(super) struct Walk<'a> {
 
 /// What it finds.
 pub(super) struct Found {
-    pub(super) kinds: Vec<Kind>,
+    pub(super) kinds: Vec<u8>,
     pub(super) rows: Rows,
-    /// Places of live spans, sorted, of each part.
-    pub(super) runs: Vec<Vec<u64>>,
+    /// Places of live spans, those of neighbours as one, those of each part sorted.
+    pub(super) runs: Vec<u64>,
     pub(super) bits: BitPlaces,
     pub(super) live: u64,
     pub(super) dead: u64,
@@ -36,8 +37,25 @@ pub(super) struct Found {
 }
 
 impl Walk<'_> {
+    /// Looks at all records.
+    pub(super) fn whole(&self) -> Found {
+        let parts = in_parts(self.pointers.len(), 1, Vec::new, |parts, part| {
+            parts.push((part.start, self.part(part)));
+        });
+        let mut parts: Vec<(usize, Found)> = parts.into_iter().flatten().collect();
+        parts.sort_unstable_by_key(|(start, _)| *start);
+        let parts = parts.into_iter().map(|(_, found)| found);
+        let whole = parts.reduce(|mut whole, part| {
+            whole.join(part);
+            whole
+        });
+        let mut whole = whole.unwrap_or_else(|| self.part(0..0));
+        whole.rows.finish();
+        whole
+    }
+
     /// Looks at the records with indices in `part`.
-    pub(super) fn part(&self, part: Indices<usize>) -> Found {
+    fn part(&self, part: Indices<usize>) -> Found {
         let mut found = Found {
             kinds: Vec::with_capacity(part.len()),
             rows: Rows::new(self.size),
@@ -68,20 +86,21 @@ impl Walk<'_> {
             };
             found.kinds.push(kind);
         }
-        found.runs.push(runs.sorted());
+        found.runs = runs.sorted();
         found
     }
 
-    /// The places of those live spans among them, sorted.
-    pub(super) fn places(&self, kinds: &[Kind], part: Indices<usize>) -> Vec<u64> {
-        let kinds = kinds.get(part.clone()).unwrap_or_default();
-        let live = kinds.iter().zip(records(self.records, part));
-        let live = live.filter(|(kind, _)| kind.is_live());
-        let mut places: Vec<u64> = live
-            .filter_map(|(_, record)| Some(place(&Span::unchecked(record.ok()?)?)))
-            .collect();
-        places.sort_unstable();
-        places
+    /// The places of all live spans, sorted in parts.
+    pub(super) fn places(&self, kinds: &[u8]) -> Vec<u64> {
+        let parts = in_parts(kinds.len(), 1, Vec::new, |places, part| {
+            let from = places.len();
+            let kinds = kinds.get(part.clone()).unwrap_or_default();
+            let live = kinds.iter().zip(records(self.records, part));
+            let live = live.filter(|(kind, _)| **kind != NO_SPAN);
+            places.extend(live.filter_map(|(_, record)| Some(place(&Span::unchecked(record.ok()?)?))));
+            places.get_mut(from..).unwrap_or_default().sort_unstable();
+        });
+        parts.concat()
     }
 }
 
@@ -92,22 +111,22 @@ pub(super) fn records(records: &Gathered, part: Indices<usize>) -> impl Iterator
 }
 
 impl Found {
-    fn look(&mut self, structure: Range, record: &[u8], rules: Option<&BitRules>, runs: &mut Runs) -> Kind {
+    fn look(&mut self, structure: Range, record: &[u8], rules: Option<&BitRules>, runs: &mut Runs) -> u8 {
         let span = match Span::of(record) {
             Ok(span) => span,
             Err(why) => {
                 self.impossible += 1;
                 let (what, addr) = ("mspan", structure.start);
                 self.first_error.get_or_insert(DecodeError::Invalid { what, addr, why });
-                return Kind::NONE;
+                return NO_SPAN;
             }
         };
         let kind = match span.state {
-            SpanState::InUse => Kind::in_use(span.spanclass),
-            SpanState::Manual => Kind::MANUAL,
+            SpanState::InUse => IN_USE.saturating_add(span.spanclass),
+            SpanState::Manual => MANUAL,
             SpanState::Dead | SpanState::Odd => {
                 self.dead += 1;
-                return Kind::NONE;
+                return NO_SPAN;
             }
         };
         self.live += 1;
@@ -116,16 +135,16 @@ impl Found {
         kind
     }
 
-    fn missing(&mut self, addr: u64, len: u64, why: Missing) -> Kind {
+    fn missing(&mut self, addr: u64, len: u64, why: Missing) -> u8 {
         self.unreadable += 1;
         let (what, addr) = ("mspan", Addr(addr));
         let source = MemoryError { addr, len, why };
         self.first_error.get_or_insert(DecodeError::Missing { what, source });
-        Kind::NONE
+        NO_SPAN
     }
 
     /// Adds what is found behind it.
-    pub(super) fn join(&mut self, next: Found) {
+    fn join(&mut self, next: Found) {
         self.kinds.extend(next.kinds);
         self.rows.join(next.rows);
         self.runs.extend(next.runs);
