@@ -231,6 +231,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
+    #[inline]
     pub(super) fn add(&mut self, span: &Span) {
         let add = |sum: &mut u64, part: u64| *sum = sum.saturating_add(part);
         let bytes = span.bytes();

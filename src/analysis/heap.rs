@@ -24,6 +24,7 @@ pub struct Kinds {
 }
 
 impl Kinds {
+    #[inline]
     fn of(span: &Span, marked: Option<u32>, sweepgen: u32) -> Kinds {
         let slots = |count: u32| u64::from(count).saturating_mul(span.elemsize);
         let unswept = Sweep::of(span.sweepgen, sweepgen).is_unswept();
@@ -39,6 +40,7 @@ impl Kinds {
         }
     }
 
+    #[inline]
     fn add(&mut self, other: Kinds) {
         for (total, part) in [
             (&mut self.marked, other.marked),
@@ -52,6 +54,7 @@ impl Kinds {
     }
 
     /// The share of each kind when `part` of `whole` bytes are resident; rounding goes to a large kind.
+    #[inline]
     fn scaled(self, part: u64, whole: u64) -> Kinds {
         if part >= whole {
             return self;
@@ -59,9 +62,13 @@ impl Kinds {
         if part == 0 {
             return Kinds::default();
         }
-        let scale = |bytes: u64| match bytes.checked_mul(part) {
-            Some(product) => product / whole.max(1),
-            None => (u128::from(bytes) * u128::from(part) / u128::from(whole.max(1))) as u64,
+        // Spans are mostly some power of two long: then nothing is left to divide by.
+        let shift = whole.trailing_zeros();
+        let odd = whole >> shift;
+        let scale = |bytes: u64| match (bytes.checked_mul(part), odd) {
+            (Some(product), 1) => product >> shift,
+            (Some(product), _) => (product >> shift) / odd,
+            (None, _) => (u128::from(bytes) * u128::from(part) / u128::from(whole)) as u64,
         };
         let mut scaled = Kinds {
             marked: scale(self.marked),
@@ -111,6 +118,7 @@ impl HeapKinds {
     }
 
     /// Sorts the bytes of an in-use span into kinds.
+    #[inline]
     pub(super) fn add(&mut self, span: &Span, marked: Option<u32>, sweepgen: u32, resident: Option<u64>) {
         self.unknown_spans += u64::from(marked.is_none());
         let kinds = Kinds::of(span, marked, sweepgen);
@@ -157,6 +165,43 @@ impl HeapKinds {
             let part = u64::try_from(part).unwrap_or(u64::MAX).min(resident.since);
             resident.marked = resident.marked.saturating_add(part);
             resident.since -= part;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resident_share_is_the_proportional_part_rounded_down() {
+        let kinds = Kinds {
+            marked: 4097,
+            since: u64::MAX / 3,
+            garbage: 0,
+            free: 1 << 40,
+            tails: 7,
+        };
+        for whole in [8192, 3 * 8192, 8192 << 20, 8192 * 12_345, u64::MAX - 8191] {
+            for part in [1, 4096, 8191, whole / 3, whole - 4096, whole - 1] {
+                let scaled = kinds.scaled(part, whole);
+                let of = |kinds: &Kinds| [kinds.marked, kinds.since, kinds.garbage, kinds.free, kinds.tails];
+                let exact = |bytes: u64| (u128::from(bytes) * u128::from(part) / u128::from(whole)) as u64;
+                let expected = of(&kinds).map(exact);
+                let more = of(&scaled)
+                    .into_iter()
+                    .zip(expected)
+                    .filter(|(found, exact)| found != exact);
+                // The largest takes what is left of the part.
+                assert!(more.count() <= 1, "{part} of {whole}");
+                assert_eq!((scaled.garbage, scaled.tails), (expected[2], expected[4]));
+                let rounding = part.saturating_sub(sum(expected.into_iter()));
+                assert_eq!(scaled.total(), sum(expected.into_iter()).saturating_add(rounding));
+            }
+            assert_eq!(
+                (kinds.scaled(whole, whole), kinds.scaled(0, whole)),
+                (kinds, Kinds::default())
+            );
         }
     }
 }

@@ -28,6 +28,7 @@ impl Default for Classes {
 
 impl Classes {
     /// Adds an in-use span; large objects are no part of it.
+    #[inline]
     pub(super) fn add(&mut self, span: &Span, place: Option<Place>, marked: Option<u32>, sweepgen: u32) {
         if span.size_class() == 0 {
             return;

@@ -133,6 +133,7 @@ impl Places {
     }
 
     /// The place of a span; `None` for manual spans and for those found nowhere.
+    #[inline]
     pub fn of(&self, index: usize) -> Option<Place> {
         match self.of_span.get(index)? {
             &NOWHERE => None,

@@ -45,6 +45,7 @@ pub enum Sweep {
 
 impl Sweep {
     /// Reads `sweepgen` against the heap's.
+    #[inline]
     pub fn of(sweepgen: u32, heap: u32) -> Sweep {
         match sweepgen.wrapping_sub(heap) {
             0xffff_fffe => Sweep::Needed,
@@ -57,6 +58,7 @@ impl Sweep {
     }
 
     /// Whether the span's free slots are not known yet: garbage found by the last mark still counts as allocated.
+    #[inline]
     pub fn is_unswept(self) -> bool {
         matches!(self, Sweep::Needed | Sweep::Underway | Sweep::CachedStale)
     }
@@ -97,16 +99,19 @@ pub struct Span {
 
 impl Span {
     /// Bytes of its pages.
+    #[inline]
     pub fn bytes(&self) -> u64 {
         self.npages.saturating_mul(PAGE_BYTES)
     }
 
     /// The address range of its pages.
+    #[inline]
     pub fn range(&self) -> Range {
         Range::new(Addr(self.start), self.bytes())
     }
 
     /// Size class; 0 for large objects.
+    #[inline]
     pub fn size_class(&self) -> usize {
         usize::from(self.spanclass >> 1)
     }
@@ -117,21 +122,25 @@ impl Span {
     }
 
     /// Slots not handed out.
+    #[inline]
     pub fn free_slots(&self) -> u32 {
         self.nelems.saturating_sub(self.alloc_count)
     }
 
     /// Bytes of slots handed out.
+    #[inline]
     pub fn allocated_bytes(&self) -> u64 {
         u64::from(self.alloc_count).saturating_mul(self.elemsize)
     }
 
     /// Bytes of free slots.
+    #[inline]
     pub fn free_bytes(&self) -> u64 {
         u64::from(self.free_slots()).saturating_mul(self.elemsize)
     }
 
     /// Bytes that no slot covers: the tail, heap bits, inline marks.
+    #[inline]
     pub fn tail_bytes(&self) -> u64 {
         self.bytes()
             .saturating_sub(u64::from(self.nelems).saturating_mul(self.elemsize))

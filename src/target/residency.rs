@@ -149,6 +149,7 @@ impl Residency {
     }
 
     /// The same, found sooner where the range lies near the one before: `near` is where that one was.
+    #[inline]
     pub fn resident_bytes_near(&self, range: Range, near: &mut usize) -> u64 {
         self.resident.bytes_in_near(range, near) + self.share(range, |mapping| mapping.2)
     }
@@ -178,7 +179,11 @@ impl Residency {
         self.resident.iter()
     }
 
+    #[inline]
     fn share(&self, range: Range, of: impl Fn(&(u64, u64, u64, u64)) -> u64) -> u64 {
+        if self.mappings.is_empty() {
+            return 0;
+        }
         let first = self.mappings.partition_point(|mapping| mapping.1 <= range.start.0);
         let overlapping = self
             .mappings
@@ -280,8 +285,16 @@ impl Intervals {
     }
 
     /// The same; `near` is the last interval that begins before the range.
+    #[inline]
     fn bytes_in_near(&self, range: Range, near: &mut usize) -> u64 {
         let (start, end) = (range.start.0, range.end().0);
+        match self.list.get(*near) {
+            Some((from, to, _)) if *from <= start && end <= *to => end - start,
+            _ => self.bytes_in_somewhere((start, end), near),
+        }
+    }
+
+    fn bytes_in_somewhere(&self, (start, end): (u64, u64), near: &mut usize) -> u64 {
         let is_last_before = |index: usize, addr: u64| {
             self.list.get(index).is_some_and(|interval| interval.0 < addr)
                 && self.list.get(index + 1).is_none_or(|next| next.0 >= addr)

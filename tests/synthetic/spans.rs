@@ -128,6 +128,34 @@ fn overlapping_spans_are_noticed() {
 }
 
 #[test]
+fn each_span_that_overlaps_is_counted_among_very_many_that_do_not() {
+    let span = Span::small(Release::Go126, 102, 1);
+    let mut target = Synth::release(Release::Go126)
+        .spans((0..40_000).map(|_| span.clone()))
+        .build();
+    assert_eq!(target.scan().snapshot.spans.unwrap().overlapping, 0);
+    for (moved, onto) in [(5, 100), (20_000, 30), (39_999, 30)] {
+        target.put_span(moved, "startAddr", target.spans[onto].start);
+    }
+    assert_eq!(target.scan().snapshot.spans.unwrap().overlapping, 3);
+}
+
+#[test]
+fn the_structure_of_every_span_is_found_by_its_index() {
+    let spans = [Span::large(2), Span::dead(), Span::small(Release::Go126, 11, 7)];
+    let mut target = Synth::release(Release::Go126).spans(spans.clone()).spans(spans).build();
+    let array = target.w.get("runtime.mheap", target.w.global("mheap_"), "allspans");
+    let mut places: Vec<Option<u64>> = target.spans.iter().map(|span| Some(span.addr)).collect();
+    (places[2], places[3]) = (places[4], None);
+    target.w.put_word(array + 16, target.spans[4].addr);
+    target.w.put_word(array + 24, 0x1234);
+    let spans = target.scan().snapshot.spans.unwrap();
+    let found: Vec<Option<u64>> = (0..spans.count()).map(|index| Some(spans.addr_of(index)?.0)).collect();
+    assert_eq!(found, places);
+    assert_eq!(spans.addr_of(spans.count()), None);
+}
+
+#[test]
 fn a_span_listed_twice_in_allspans_overlaps_itself() {
     let mut target = Synth::release(Release::Go126)
         .spans([Span::large(5), Span::large(3)])

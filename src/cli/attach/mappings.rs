@@ -137,4 +137,25 @@ mod tests {
         assert_eq!(outside(range(0x2800, 0x1000), &heap), vec![range(0x3000, 0x800)]);
         assert_eq!(outside(range(0x9000, 0x10), &heap), vec![range(0x9000, 0x10)]);
     }
+
+    #[test]
+    fn every_mapping_that_a_table_touches_holds_tables() {
+        let lines: String = ["1000-2000", "2000-3000", "5000-6000", "8000-9000"]
+            .map(|range| format!("{range} rw-p 00000000 00:00 0\n"))
+            .concat();
+        let (maps, _) = Maps::parse(lines.as_bytes());
+        let holding = |start, len| {
+            let mut tables = Tables {
+                mappings: maps.iter().as_slice(),
+                holds: vec![false; 4],
+            };
+            tables.note(Range::new(Addr(start), len));
+            tables.holds
+        };
+        assert_eq!(holding(0x1fff, 1), [true, false, false, false]);
+        assert_eq!(holding(0x1fff, 2), [true, true, false, false]);
+        assert_eq!(holding(0x3000, 0x2000), [false; 4]);
+        assert_eq!(holding(0x2800, 0x5801), [false, true, true, true]);
+        assert_eq!(holding(u64::MAX, 8), [false; 4]);
+    }
 }
