@@ -145,18 +145,24 @@ impl Residency {
 
     /// Bytes of `range` that are in memory.
     pub fn resident_bytes(&self, range: Range) -> u64 {
-        self.resident.bytes_in(range) + self.share(range, |mapping| mapping.2)
+        self.resident
+            .bytes_in(range)
+            .saturating_add(self.share(range, |mapping| mapping.2))
     }
 
     /// The same, found sooner where the range lies near the one before: `near` is where that one was.
     #[inline]
     pub fn resident_bytes_near(&self, range: Range, near: &mut usize) -> u64 {
-        self.resident.bytes_in_near(range, near) + self.share(range, |mapping| mapping.2)
+        self.resident
+            .bytes_in_near(range, near)
+            .saturating_add(self.share(range, |mapping| mapping.2))
     }
 
     /// Bytes of `range` that are swapped out.
     pub fn swapped_bytes(&self, range: Range) -> u64 {
-        self.swapped.bytes_in(range) + self.share(range, |mapping| mapping.3)
+        self.swapped
+            .bytes_in(range)
+            .saturating_add(self.share(range, |mapping| mapping.3))
     }
 
     /// Bytes of `range` that are in huge pages; 0 when the kernel does not tell.
@@ -166,12 +172,12 @@ impl Residency {
 
     /// Bytes in memory of all ranges looked up.
     pub fn total_resident_bytes(&self) -> u64 {
-        self.resident.total() + self.mappings.iter().map(|mapping| mapping.2).sum::<u64>()
+        sum(self.mappings.iter().map(|mapping| mapping.2)).saturating_add(self.resident.total())
     }
 
     /// Bytes swapped out of all ranges looked up.
     pub fn total_swapped_bytes(&self) -> u64 {
-        self.swapped.total() + self.mappings.iter().map(|mapping| mapping.3).sum::<u64>()
+        sum(self.mappings.iter().map(|mapping| mapping.3)).saturating_add(self.swapped.total())
     }
 
     /// The resident intervals, in address order.
@@ -191,10 +197,14 @@ impl Residency {
             .skip(first)
             .take_while(|mapping| mapping.0 < range.end().0);
         let part = |mapping: &(u64, u64, u64, u64)| {
-            let overlap = mapping.1.min(range.end().0) - mapping.0.max(range.start.0);
-            (u128::from(of(mapping)) * u128::from(overlap) / u128::from(mapping.1 - mapping.0)) as u64
+            let overlap = mapping
+                .1
+                .min(range.end().0)
+                .saturating_sub(mapping.0.max(range.start.0));
+            let len = mapping.1.saturating_sub(mapping.0).max(1);
+            (u128::from(of(mapping)) * u128::from(overlap) / u128::from(len)) as u64
         };
-        overlapping.map(part).sum()
+        sum(overlapping.map(part))
     }
 }
 
@@ -222,6 +232,11 @@ impl RssFacts {
             lazy_free_bytes: field("LazyFree"),
         }
     }
+}
+
+/// No sum of what a kernel says comes near the end; one of what a damaged file says may.
+fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
+    bytes.fold(0, u64::saturating_add)
 }
 
 /// The ranges as page-aligned, sorted stretches without overlaps.

@@ -104,11 +104,10 @@ impl CpuQuota {
 
     /// How often the groups have used up what they are allowed.
     pub(crate) fn throttled(&self) -> Option<u64> {
-        let times = self.levels.iter().map(|level| {
+        self.levels.iter().try_fold(0u64, |times, level| {
             let stat = File::open(level.dir.join("cpu.stat")).ok()?;
-            counted(&stat, "nr_throttled")
-        });
-        times.sum()
+            Some(times.saturating_add(counted(&stat, "nr_throttled")?))
+        })
     }
 
     fn tightest(&self) -> Option<&Level> {
