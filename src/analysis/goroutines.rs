@@ -35,6 +35,11 @@ impl Tally {
         self.count += 1;
         self.oldest = self.oldest.max(age);
     }
+
+    fn join(&mut self, other: Tally) {
+        self.count += other.count;
+        self.oldest = self.oldest.max(other.oldest);
+    }
 }
 
 /// The section. `now_ns` is CLOCK_MONOTONIC of the target at the capture.
@@ -45,32 +50,47 @@ pub fn goroutines(
     wait_reasons: &[String],
     now_ns: Option<u64>,
 ) -> Goroutines {
-    let mut by_status: BTreeMap<String, u64> = BTreeMap::new();
-    let mut by_reason: HashMap<u8, Tally> = HashMap::new();
-    let mut by_creator: HashMap<Option<u32>, u64> = HashMap::new();
-    let mut groups: HashMap<(bool, u32, Option<u8>, Option<u32>), Tally> = HashMap::new();
     let mut ages = AgeHistogram {
         edges_ns: AGE_EDGES.to_vec(),
         counts: vec![0; AGE_EDGES.len()],
         unstamped: Some(0),
     };
-    let (mut total, mut user) = (0, 0);
+    let mut groups: HashMap<(bool, u32, Option<u8>, Option<u32>), Tally> = HashMap::new();
+    // Those made one after the other are mostly alike.
+    let mut near = None;
     for g in all.alive(variant) {
-        total += 1;
-        let system = !frames.is_user(g, all.finalizer_running);
-        user += u64::from(!system);
-        *by_status.entry(status(variant, g).to_owned()).or_default() += 1;
-        *by_creator.entry(frames.creator(g)).or_default() += 1;
         let waiting = is_waiting(variant, g);
         let age = waiting.then(|| age(g, now_ns)).flatten();
         if waiting {
-            by_reason.entry(g.wait_reason).or_default().add(age);
             count_age(&mut ages, age);
         }
-        groups
-            .entry((system, g.status, waiting.then_some(g.wait_reason), frames.creator(g)))
-            .or_default()
-            .add(age);
+        let system = !frames.is_user(g, all.finalizer_running);
+        let key = (system, g.status, waiting.then_some(g.wait_reason), frames.creator(g));
+        match &mut near {
+            Some((of, tally)) if *of == key => Tally::add(tally, age),
+            _ => {
+                let next = (key, Tally { count: 1, oldest: age });
+                if let Some((key, tally)) = near.replace(next) {
+                    groups.entry(key).or_default().join(tally);
+                }
+            }
+        }
+    }
+    if let Some((key, tally)) = near {
+        groups.entry(key).or_default().join(tally);
+    }
+    let (mut total, mut user) = (0, 0);
+    let mut by_status: BTreeMap<String, u64> = BTreeMap::new();
+    let mut by_reason: HashMap<u8, Tally> = HashMap::new();
+    let mut by_creator: HashMap<Option<u32>, u64> = HashMap::new();
+    for (&(system, status, wait, creator), tally) in &groups {
+        total += tally.count;
+        user += if system { 0 } else { tally.count };
+        *by_status.entry(name(variant, status).to_owned()).or_default() += tally.count;
+        *by_creator.entry(creator).or_default() += tally.count;
+        if let Some(reason) = wait {
+            by_reason.entry(reason).or_default().join(*tally);
+        }
     }
     let reason = |index: u8| match wait_reasons.get(usize::from(index)) {
         Some(text) if !text.is_empty() => text.clone(),
@@ -110,7 +130,7 @@ pub fn goroutines(
             let (function, file, line) = place(position(id));
             GoroutineGroup {
                 system,
-                status: variant.status.name(number).unwrap_or("unknown").to_owned(),
+                status: name(variant, number).to_owned(),
                 reason: wait.map(reason),
                 function,
                 file,
@@ -138,8 +158,8 @@ pub fn goroutines(
     }
 }
 
-fn status(variant: &Variant, g: &Goroutine) -> &'static str {
-    variant.status.name(g.status).unwrap_or("unknown")
+fn name(variant: &Variant, status: u32) -> &'static str {
+    variant.status.name(status).unwrap_or("unknown")
 }
 
 fn is_waiting(variant: &Variant, g: &Goroutine) -> bool {

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::target::capture::DEFAULT_BYTE_BUDGET;
 use crate::target::{CaptureOptions, CgroupFacts, HostFacts, Stop};
 use crate::units;
-use scan::{ScanOptions, scan};
+use scan::{Finished, ScanOptions, scan};
 
 /// Carries out the plan.
 pub fn run(plan: AttachPlan) -> anyhow::Result<Outcome> {
@@ -53,8 +53,9 @@ pub fn run(plan: AttachPlan) -> anyhow::Result<Outcome> {
     });
     drop(deadline);
     progress.clear();
-    let report = scanned?;
+    let Finished { report, rest } = scanned?;
     output.write(&report)?;
+    drop(rest);
     Ok(Outcome::of(&report))
 }
 

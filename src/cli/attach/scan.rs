@@ -59,6 +59,14 @@ pub struct Scanned {
     pub wait_reasons_missing: Option<String>,
 }
 
+/// What a scan comes to.
+pub struct Finished {
+    /// The report.
+    pub report: AttachReport,
+    /// All that was read. Of a large heap it takes a while to give back, for which no reader of the report need wait.
+    pub rest: Box<dyn std::any::Any>,
+}
+
 /// Wall time per step.
 struct Steps<'a> {
     list: Vec<Step>,
@@ -78,7 +86,7 @@ impl Steps<'_> {
 }
 
 /// Scans process `pid`. `progress` is told what is being done.
-pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> Result<AttachReport> {
+pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> Result<Finished> {
     let begun = Instant::now();
     let mut steps = Steps {
         list: Vec::new(),
@@ -162,7 +170,8 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     report.capture.steps = steps.list;
     report.capture.wall_ns = u64::try_from(begun.elapsed().as_nanos()).ok();
     report.tool = tool();
-    Ok(report)
+    let rest = Box::new((capture, scanned, image));
+    Ok(Finished { report, rest })
 }
 
 /// Mark bits are read from the running target: they need not be of the stopped moment, only of unchanged spans.
