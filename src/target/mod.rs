@@ -27,7 +27,7 @@ pub use maps::{Backing, Mapping, Maps};
 pub use modules::{FileId, Module};
 pub use permissions::Access;
 pub use process::{LiveProcess, ProcessInfo, SharedNamespaces};
-pub use residency::{Residency, ResidencyGrade, RssFacts};
+pub use residency::{Residency, ResidencyGrade};
 pub use roots::open_on_host;
 pub use sys::{Alarm, no_deadly_signals};
 pub use threads::ThreadFacts;

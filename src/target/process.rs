@@ -307,6 +307,13 @@ impl LiveProcess {
         kb_field(&self.proc.text("status").ok()?, "VmRSS")
     }
 
+    /// The second field of its statm, bytes: from counters that drift by some pages per CPU.
+    pub fn statm_bytes(&self) -> Option<u64> {
+        let statm = self.proc.text("statm").ok()?;
+        let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        pages.checked_mul(super::pages::page_size())
+    }
+
     /// Bytes of it that are swapped out, by the kernel's own quick count; `None` where that may not be read.
     pub fn swapped_bytes(&self) -> Option<u64> {
         kb_field(&self.proc.text("status").ok()?, "VmSwap")

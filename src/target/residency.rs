@@ -3,7 +3,7 @@
 
 use super::maps::{Backing, Maps};
 use super::pages::{Method, PageMap, PageRun};
-use super::procdir::{ProcDir, kb_field};
+use super::procdir::kb_field;
 use super::process::LiveProcess;
 use crate::error::Result;
 use crate::memory::Range;
@@ -30,31 +30,6 @@ pub struct Residency {
     mappings: Vec<(u64, u64, u64, u64)>,
 }
 
-/// What the kernel says about the resident memory of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RssFacts {
-    /// Sum over the pages of all mappings.
-    pub page_level_bytes: u64,
-    /// How `page_level_bytes` was found.
-    pub grade: ResidencyGrade,
-    /// `Rss` of smaps_rollup.
-    pub smaps_rollup_bytes: Option<u64>,
-    /// `Pss` of smaps_rollup: pages shared with others divided by their number.
-    pub pss_bytes: Option<u64>,
-    /// `Anonymous` of smaps_rollup.
-    pub anonymous_bytes: Option<u64>,
-    /// `Pss_Shmem` of smaps_rollup.
-    pub shmem_pss_bytes: Option<u64>,
-    /// The second field of statm, from counters that drift by some pages per CPU.
-    pub statm_bytes: Option<u64>,
-    /// Swapped out, by pages.
-    pub swap_bytes: u64,
-    /// `AnonHugePages` of smaps_rollup.
-    pub anon_huge_bytes: Option<u64>,
-    /// `LazyFree` of smaps_rollup: given back with MADV_FREE, still resident until memory is short.
-    pub lazy_free_bytes: Option<u64>,
-}
-
 impl Residency {
     /// Looks up the pages of all mappings that count towards RSS.
     pub fn of_process(process: &LiveProcess, maps: &Maps) -> Result<Residency> {
@@ -67,7 +42,7 @@ impl Residency {
     /// Looks up the pages of `ranges`, which may overlap and come in any order.
     pub fn of(process: &LiveProcess, ranges: &[Range]) -> Result<Residency> {
         match process.proc().file("pagemap") {
-            Ok(file) => Residency::by_page(process, PageMap::new(file), ranges),
+            Ok(file) => Residency::by_page(process, PageMap::without_files(file), ranges),
             Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::ENOENT)) => {
                 process.recheck()?;
                 let smaps = process
@@ -205,32 +180,6 @@ impl Residency {
             (u128::from(of(mapping)) * u128::from(overlap) / u128::from(len)) as u64
         };
         sum(overlapping.map(part))
-    }
-}
-
-impl RssFacts {
-    /// The sum over `pages`, which are those of all mappings, and the kernel's own figures beside it.
-    pub fn of(process: &LiveProcess, pages: &Residency) -> RssFacts {
-        RssFacts::new(process.proc(), pages)
-    }
-
-    fn new(proc: &ProcDir, pages: &Residency) -> RssFacts {
-        let rollup = proc.text("smaps_rollup").unwrap_or_default();
-        let field = |key| kb_field(&rollup, key);
-        let statm = proc.text("statm").ok();
-        let statm_pages = statm.and_then(|text| text.split_ascii_whitespace().nth(1)?.parse::<u64>().ok());
-        RssFacts {
-            page_level_bytes: pages.total_resident_bytes(),
-            grade: pages.grade(),
-            smaps_rollup_bytes: field("Rss"),
-            pss_bytes: field("Pss"),
-            anonymous_bytes: field("Anonymous"),
-            shmem_pss_bytes: field("Pss_Shmem"),
-            statm_bytes: statm_pages.and_then(|pages| pages.checked_mul(super::pages::page_size())),
-            swap_bytes: pages.total_swapped_bytes(),
-            anon_huge_bytes: field("AnonHugePages"),
-            lazy_free_bytes: field("LazyFree"),
-        }
     }
 }
 
@@ -408,7 +357,7 @@ mod tests {
             let pages = if plain {
                 PageMap::plain(file)
             } else {
-                PageMap::new(file)
+                PageMap::without_files(file)
             };
             let residency = Residency::by_page(&process, pages, &[range]).unwrap();
             assert_eq!(residency.total_resident_bytes(), 4 * page);

@@ -297,12 +297,12 @@ struct ScanArgs {
     return_mask: u64,
 }
 
-/// One `PAGEMAP_SCAN` call for pages present or swapped in `start..end`: fills `found`, returns how many entries it
-/// filled and where to resume (`end` when done).
+/// One `PAGEMAP_SCAN` call for pages present or swapped in `start..end`: fills `found` with these and the categories
+/// `asked`, returns how many entries it filled and where to resume (`end` when done).
 pub(crate) fn pagemap_scan(
     pagemap: &File,
-    start: u64,
-    end: u64,
+    (start, end): (u64, u64),
+    asked: u64,
     found: &mut [PageRegion],
 ) -> Result<(usize, u64), Errno> {
     nix::ioctl_readwrite!(ioctl, b'f', 16, ScanArgs);
@@ -314,7 +314,7 @@ pub(crate) fn pagemap_scan(
         vec: found.as_mut_ptr() as u64,
         vec_len: found.len() as u64,
         category_anyof_mask: wanted,
-        return_mask: wanted | PAGE_IS_FILE | PAGE_IS_PFNZERO | PAGE_IS_HUGE,
+        return_mask: wanted | asked,
         ..ScanArgs::default()
     };
     // SAFETY: `args` is the structure the call expects, with its own size in it; `vec` and `vec_len` describe `found`,

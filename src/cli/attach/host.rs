@@ -5,9 +5,7 @@ use super::mappings::{largest_mapped_file, mapping_rows};
 use crate::analysis::{MappingRow, RssFacts};
 use crate::goruntime::snapshot::Snapshot;
 use crate::model::{AttachReport, Cgroup, Grade, Graded, Host, Thp, Unavailable, Warning};
-use crate::target::{
-    CgroupFacts, CgroupVersion, HostFacts, LiveProcess, Maps, Residency, ResidencyGrade, RssFacts as Kernel,
-};
+use crate::target::{CgroupFacts, CgroupVersion, HostFacts, LiveProcess, Maps, Residency, ResidencyGrade};
 
 /// What the kernel says about the target and the machine.
 pub struct HostSide {
@@ -36,13 +34,10 @@ impl HostSide {
             .and_then(|maps| Residency::of_process(process, maps).map_err(|error| error.to_string()));
         let rss = pages.as_ref().map_or_else(
             |_| RssFacts::default(),
-            |residency| {
-                let kernel = Kernel::of(process, residency);
-                RssFacts {
-                    page_level: Some(kernel.page_level_bytes),
-                    statm: kernel.statm_bytes,
-                    swap: Some(residency.total_swapped_bytes()),
-                }
+            |residency| RssFacts {
+                page_level: Some(residency.total_resident_bytes()),
+                statm: process.statm_bytes(),
+                swap: Some(residency.total_swapped_bytes()),
             },
         );
         HostSide {
