@@ -131,7 +131,9 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
         return Err(not_started(pid, &found.name));
     }
     host.sort_mappings(&snapshot);
-    capture.end_child()?;
+    if let Err(error) = capture.end_child() {
+        capture.warnings.push(error.to_string());
+    }
     steps.end("residency");
 
     let (frames, symbols_missing, unnamed) =
