@@ -1,7 +1,9 @@
-//! What scans cost the work of a busy target: `cargo bench --bench throughput`. Windows with scans and windows without
-//! take turns; printed is how much less was done for each scan, in time, beside the scan's pause. `-- --pairs N` and
-//! `--seconds N` choose how many windows of each kind and how long, `--every MS` how often is scanned, `--apart` that
-//! target and scans run on a CPU each, so that what is lost is not lost to the tool's use of the target's CPU.
+//! What scans cost the work of a busy target: `cargo bench --bench throughput`. Three kinds of windows take turns: without
+//! scans, with scans of the target, and with scans of its twin, a process like it that stands still. Printed is how much
+//! less was done for each scan, in time, beside the scan's pause: against windows without scans, which includes what any
+//! use of the machine's CPUs and memory takes, and against those with scans of the twin, which is what being scanned takes.
+//! `-- --rounds N` and `--seconds N` choose how often and how long, `--every MS` how often is scanned, `--apart` that target
+//! and scans run on a CPU each.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +18,8 @@ mod support;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use support::fixtures::{Build, GoVersion, fixture};
 use support::process::Running;
 
@@ -31,7 +35,6 @@ const WORK: [(&str, &[&str]); 3] = [
 struct Done {
     rounds: f64,
     wall: f64,
-    cpu: f64,
     paused: f64,
     scans: f64,
 }
@@ -39,6 +42,7 @@ struct Done {
 /// How the scans are run.
 #[derive(Clone, Copy)]
 struct Scans {
+    pid: u32,
     every: Duration,
     apart: bool,
 }
@@ -47,14 +51,10 @@ impl Done {
     fn rate(self) -> f64 {
         self.rounds / self.wall
     }
-
-    fn cpu_per_round(self) -> f64 {
-        self.cpu / self.rounds
-    }
 }
 
 fn main() {
-    let (mut pairs, mut seconds, mut every, mut apart) = (10, 5, 1000, false);
+    let (mut rounds, mut seconds, mut every, mut apart) = (7, 3, 150, false);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || {
@@ -64,53 +64,58 @@ fn main() {
                 .expect("a number")
         };
         match argument.as_str() {
-            "--pairs" => pairs = number(),
+            "--rounds" => rounds = number(),
             "--seconds" => seconds = number(),
             "--every" => every = number(),
             "--apart" => apart = true,
             // What cargo adds.
             "--bench" => {}
-            other => panic!("{other} is none of --pairs N, --seconds N, --every MS, --apart"),
+            other => panic!("{other} is none of --rounds N, --seconds N, --every MS, --apart"),
         }
     }
     let apart_text = if apart { ", target and scans on a CPU each" } else { "" };
-    println!(
-        "medians over {pairs} pairs of windows of {seconds} s, a scan each {every} ms in every other one{apart_text}"
-    );
-    let scans = Scans {
-        every: Duration::from_millis(every),
-        apart,
-    };
+    println!("medians over {rounds} rounds of windows of {seconds} s, a scan each {every} ms{apart_text}");
     for (name, arguments) in WORK {
         let program = fixture("busy", GoVersion::V1_26, Build::Exe);
+        let twin = Running::start(&program, arguments);
+        let twin_pid = Pid::from_raw(twin.pid() as i32);
+        kill(twin_pid, Signal::SIGSTOP).unwrap();
         let mut target = Running::start(&program, arguments);
         if apart {
             pin(target.pid(), 0);
         }
-        let length = Duration::from_secs(seconds);
-        window(&mut target, name, Duration::from_secs(1), Some(scans));
-        let (mut lost, mut dearer, mut pauses, mut noise) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..pairs {
-            // Without before and after: what lies between the two is the machine's own.
-            let before = window(&mut target, name, length, None);
-            let scanned = window(&mut target, name, length, Some(scans));
-            let after = window(&mut target, name, length, None);
-            let rate = (before.rate() + after.rate()) / 2.0;
-            let cpu = (before.cpu_per_round() + after.cpu_per_round()) / 2.0;
+        let of = |pid| {
+            Some(Scans {
+                pid,
+                every: Duration::from_millis(every),
+                apart,
+            })
+        };
+        let (own, others) = (of(target.pid()), of(twin.pid()));
+        let mut window = |scans| window(&mut target, name, Duration::from_secs(seconds), scans);
+        window(own);
+        let (mut lost, mut lost_alone, mut pauses, mut noise) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            // What lies between the first and the last of a kind is the machine's own.
+            let [without, twin, scanned, twin_again, without_again] =
+                [None, others, own, others, None].map(&mut window);
             let per_scan = 1e3 * scanned.wall / scanned.scans;
-            lost.push(per_scan * (1.0 - scanned.rate() / rate));
-            dearer.push(100.0 * (scanned.cpu_per_round() / cpu - 1.0));
+            let less_than =
+                |one: Done, other: Done| per_scan * (1.0 - scanned.rate() * 2.0 / (one.rate() + other.rate()));
+            lost.push(less_than(without, without_again));
+            lost_alone.push(less_than(twin, twin_again));
             pauses.push(1e3 * scanned.paused / scanned.scans);
-            noise.push(per_scan * (1.0 - after.rate() / before.rate()).abs());
+            noise.push(per_scan * (1.0 - twin_again.rate() / twin.rate()).abs());
         }
         println!(
-            "{name:<10} each scan costs {:+.2} ms of work and pauses {:.2} ms; {:+.2} % more CPU for each round; two windows \
-             without scans differ by {:.2} ms per scan",
-            median(lost),
+            "{name:<10} a scan pauses {:.2} ms and costs {:+.2} ms of work, {:+.2} ms of them by being scanned; two windows of \
+             a kind differ by {:.2} ms per scan",
             median(pauses),
-            median(dearer),
+            median(lost),
+            median(lost_alone),
             median(noise)
         );
+        kill(twin_pid, Signal::SIGCONT).unwrap();
     }
 }
 
@@ -121,12 +126,12 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Lets the target work for so long.
 fn window(target: &mut Running, name: &str, length: Duration, scans: Option<Scans>) -> Done {
-    let (begun, rounds, cpu) = (Instant::now(), rounds(target, name), cpu_of(target.pid()));
+    let (begun, rounds) = (Instant::now(), rounds(target, name));
     let (mut paused, mut count) = (0.0, 0.0);
     let mut next = begun;
     while begun.elapsed() < length {
         if let Some(scans) = scans.filter(|_| Instant::now() >= next) {
-            paused += scan(target.pid(), scans.apart);
+            paused += scan(scans);
             count += 1.0;
             next += scans.every;
         }
@@ -135,7 +140,6 @@ fn window(target: &mut Running, name: &str, length: Duration, scans: Option<Scan
     Done {
         rounds: self::rounds(target, name) - rounds,
         wall: begun.elapsed().as_secs_f64(),
-        cpu: cpu_of(target.pid()) - cpu,
         paused,
         scans: count,
     }
@@ -155,18 +159,8 @@ fn pin(pid: u32, cpu: usize) {
     assert!(status.success());
 }
 
-/// Seconds of CPU of all its threads.
-fn cpu_of(pid: u32) -> f64 {
-    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
-    let spent = tasks.filter_map(|task| {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split_ascii_whitespace().next()?.parse::<f64>().ok()
-    });
-    spent.sum::<f64>() / 1e9
-}
-
 /// One scan by the command as it is shipped; seconds of its pause.
-fn scan(pid: u32, apart: bool) -> f64 {
+fn scan(Scans { pid, apart, .. }: Scans) -> f64 {
     let tool = env!("CARGO_BIN_EXE_gomemscan");
     let mut command = match apart {
         true => {
