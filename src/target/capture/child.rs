@@ -26,7 +26,7 @@ use super::store::{Run, Store};
 use super::tracer::{StopError, Tracer};
 use crate::error::Error;
 use crate::memory::{Missing, Planner};
-use crate::target::cgroup::quota::{CpuQuota, run_first};
+use crate::target::cgroup::quota::{CpuQuota, run_first, share_cpu_with_parent};
 use crate::target::host::volunteer_for_oom;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, monotonic_ns};
@@ -381,6 +381,7 @@ fn paused(
     let how = (shift, store.pass());
     let again = Again::prepare(&learned.calls, gathering, parts, how, copier, ahead);
     let throttled = quota.as_ref().and_then(|quota| {
+        share_cpu_with_parent();
         quota.await_period();
         quota.throttled()
     });

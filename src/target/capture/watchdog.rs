@@ -19,6 +19,7 @@ use super::region::Header;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::memory::Planner;
+use crate::target::cgroup::quota::KeptCpus;
 use crate::target::procdir::status_field;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, monotonic_ns};
@@ -56,6 +57,7 @@ pub(crate) fn run(
     child::prepare_panics();
     let signals = Signals::hold()?;
     task.parent = std::process::id() as i32;
+    let _cpus = KeptCpus::now();
     // Without it the end of the child is waited for.
     let (told, tell) = pipe2(OFlag::O_CLOEXEC).ok().unzip();
     let pid = match sys::fork().map_err(|errno| failed("fork", errno))? {

@@ -7,11 +7,16 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::unistd::{Pid, getpid, getppid};
+
 use super::{CgroupVersion, Place, ReadFile, field, read_host};
 use crate::target::sys;
 
 /// How often the number of a period is looked up; a look costs some ten microseconds.
 const LOOK: Duration = Duration::from_micros(500);
+/// As the scheduler's calls name the thread that makes them.
+const THIS_THREAD: Pid = Pid::from_raw(0);
 /// After so many periods without a new number there is none.
 const PERIODS: u32 = 3;
 
@@ -134,6 +139,41 @@ pub(crate) fn run_first(max: Duration) -> bool {
         sys::run_often();
     }
     ahead
+}
+
+/// Keeps this thread and the first one of its parent process on the CPU that this one is on. What a group may use is
+/// handed out to CPUs in pieces: where little is left, a parent that only looks at the clock takes all of it to its CPU
+/// for that moment, and who needs it on another one stands still until the next period (kernel/sched/fair.c
+/// `__assign_cfs_rq_runtime`).
+pub(crate) fn share_cpu_with_parent() {
+    let mut here = CpuSet::new();
+    if sched_getcpu().and_then(|cpu| here.set(cpu)).is_err() {
+        return;
+    }
+    // Where it may not be done the risk stays.
+    let _ = sched_setaffinity(getppid(), &here);
+    let _ = sched_setaffinity(THIS_THREAD, &here);
+}
+
+/// Gives the first thread of this process back the CPUs it had, whatever a child changed.
+#[derive(Debug)]
+pub(crate) struct KeptCpus(Option<CpuSet>);
+
+impl KeptCpus {
+    /// Those it has now.
+    pub(crate) fn now() -> KeptCpus {
+        KeptCpus(sched_getaffinity(getpid()).ok())
+    }
+}
+
+impl Drop for KeptCpus {
+    fn drop(&mut self) {
+        if let Some(cpus) = &self.0
+            && sched_getaffinity(getpid()).as_ref() != Ok(cpus)
+        {
+            let _ = sched_setaffinity(getpid(), cpus);
+        }
+    }
 }
 
 /// What a stop may last by the quota that would hold for it; `None`: no quota would.

@@ -153,3 +153,18 @@ fn mount_points_with_spaces_are_found() {
     let place = Place::unified("0::/a\n", mounts).unwrap();
     assert_eq!(place.dir, PathBuf::from("/cg roup/a"));
 }
+
+#[test]
+fn cpus_that_a_child_took_away_come_back() {
+    use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+    let own = nix::unistd::getpid();
+    let before = sched_getaffinity(own).unwrap();
+    let first = (0..CpuSet::count()).find(|cpu| before.is_set(*cpu).unwrap()).unwrap();
+    let kept = super::quota::KeptCpus::now();
+    let mut one = CpuSet::new();
+    one.set(first).unwrap();
+    sched_setaffinity(own, &one).unwrap();
+    assert_eq!(sched_getaffinity(own), Ok(one));
+    drop(kept);
+    assert_eq!(sched_getaffinity(own), Ok(before));
+}
