@@ -396,7 +396,8 @@ fn arguments(process: &LiveProcess) -> Option<Vec<String>> {
 
 pub fn tool() -> Tool {
     use nix::sys::resource::{UsageWho, getrusage};
-    // The helper that captures ends before the tool decodes: the larger of the two is the peak of both together.
+    // The child that captures only gives its memory back while the tool decodes, and what it captured is shared: the larger
+    // of the two is about the peak of both together.
     let peak = [UsageWho::RUSAGE_SELF, UsageWho::RUSAGE_CHILDREN]
         .into_iter()
         .filter_map(|who| u64::try_from(getrusage(who).ok()?.max_rss()).ok())

@@ -1,5 +1,6 @@
 //! The child that captures. It rehearses on the running target, stops it, reads, lets it go and exits; it writes
-//! nothing but the shared region and talks to nobody. Whatever goes wrong it ends, and its end frees the target.
+//! nothing but the shared region, and closes a pipe when it is done. Whatever goes wrong it ends, and its end frees the
+//! target.
 #![allow(unsafe_code)]
 
 use std::os::fd::OwnedFd;

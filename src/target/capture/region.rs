@@ -250,8 +250,8 @@ impl Region {
         }
     }
 
-    /// The pages. The parent must not look before the child has ended; the child writes them only through
-    /// [`Region::data_mut`].
+    /// The pages. The parent must not look before the child has ended, or has said that its task is done; the child
+    /// writes them only through [`Region::data_mut`].
     pub(crate) fn data(&self) -> &[u8] {
         // SAFETY: `pages_at` and `pages` describe the rest of the mapping; it is readable and starts as zeroes.
         unsafe { std::slice::from_raw_parts(self.base.byte_add(self.pages_at).as_ptr(), self.pages * self.page_bytes) }

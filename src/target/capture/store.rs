@@ -211,7 +211,7 @@ impl Store {
         self.clusters = clusters(readable);
     }
 
-    /// In the parent, after the child: reads what the child has left in the shared table.
+    /// In the parent, once the child is done: reads what it has left in the shared table.
     pub(crate) fn adopt(&mut self) {
         let header = self.region.header();
         let count = (header.windows.load(Ordering::Acquire) as usize).min(MAX_WINDOWS);
