@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use support::figures::{
     caches_as_built, goroutines_equal, identities_hold, ledger_adds_up, memstats_equal,
-    memstats_equal_but_for_freed_stacks, metrics_equal,
+    memstats_equal_but_for_the_flush, metrics_equal,
 };
 use support::fixtures::{Build, GoVersion, all_versions, fixture};
 use support::host::loading_host;
@@ -53,7 +53,7 @@ fn every_figure(version: GoVersion, build: Build) {
         (scanned, own) if grown(&scanned, &own) => unflushed(),
         pair => pair,
     };
-    memstats_equal_but_for_freed_stacks(&scanned, &own, &format!("{context}, unflushed"));
+    memstats_equal_but_for_the_flush(&scanned, &own, &format!("{context}, unflushed"));
     identities_hold(&scanned, &format!("{context}, unflushed"));
 
     // Without a stop the same figures, since nothing moves.
