@@ -11,11 +11,13 @@ use super::gather::{self, GatherCall, GatherPlan};
 use super::reader::{Copier, ReadError};
 use super::region::{Header, Parts};
 use super::store::{RecordArea, Run, mark_captured};
-use crate::memory::{Addr, Range, RecordShape};
+use crate::memory::{Addr, MOST_LISTS, Range, RecordShape};
 use crate::target::sys::{self, monotonic_ns};
 
 /// With less to copy than this a second thread is not worth waking.
 const WORTH_SHARING: usize = 2 << 20;
+/// Records of a short list, bytes.
+const SHORT_LIST: usize = 256 << 10;
 /// How long a helper may take to start.
 const HELPER_START_NS: u64 = 1_000_000;
 /// How often the end of a call that the helper makes is looked for before it is given this CPU, should it need it.
@@ -56,6 +58,8 @@ struct Work {
     /// First those that copy, then those that gather.
     calls: Vec<Mutex<Job>>,
     copies: usize,
+    /// How many of those that gather are for short lists.
+    short: usize,
     outcomes: Vec<Outcome>,
     deadline: OnceLock<Deadline>,
     begun: AtomicBool,
@@ -102,12 +106,13 @@ impl Again {
             bytes += call.records().len() * shape.size();
         }
         let buffer = gather::scratch(gathers.iter().map(|records| &records.call));
-        let jobs = deal(calls, gathers, parts.data, shift);
+        let (jobs, short) = deal(calls, gathers, parts.data, shift);
         let work = Arc::new(Work {
             copier,
             outcomes: jobs.iter().map(|_| Outcome::default()).collect(),
             calls: jobs,
             copies: calls.len(),
+            short,
             deadline: OnceLock::new(),
             begun: AtomicBool::new(false),
             pass,
@@ -138,7 +143,10 @@ impl Again {
         if let Some(helper) = &self.helper {
             helper.unpark();
         }
-        let result = work.run(0..work.calls.len(), &mut self.buffer);
+        // Should the time not be enough for all, it is for what there is little of.
+        let behind_short = work.copies + work.short;
+        let order = (work.copies..behind_short).chain(0..work.copies);
+        let result = work.run(order.chain(behind_short..work.calls.len()), &mut self.buffer);
         // What nobody has taken by now stays undone; what the helper is at, it finishes.
         for outcome in work
             .outcomes
@@ -281,8 +289,9 @@ struct Records {
     shape: Arc<RecordShape>,
 }
 
-/// Cuts the buffers of all calls from the region, in its own order, and deals them out.
-fn deal(calls: &[Vec<Run>], gathers: Vec<Records>, data: &'static mut [u8], shift: u32) -> Vec<Mutex<Job>> {
+/// Cuts the buffers of all calls from the region, in its own order, and deals them out: those that copy, then those that
+/// gather, short lists first. Also returns how many of them are for short lists.
+fn deal(calls: &[Vec<Run>], gathers: Vec<Records>, data: &'static mut [u8], shift: u32) -> (Vec<Mutex<Job>>, usize) {
     let mut parts: Vec<(std::ops::Range<usize>, Part)> = Vec::new();
     for (index, runs) in calls.iter().enumerate() {
         let bytes = |run: &Run| run.page << shift..(run.page + run.pages) << shift;
@@ -320,14 +329,24 @@ fn deal(calls: &[Vec<Run>], gathers: Vec<Records>, data: &'static mut [u8], shif
                     call.into.push(IoSliceMut::new(piece));
                 }
             }
-            Part::Records(Records { call, list, shape, .. }) => gathering.push(Job::Gather(Gathering {
+            Part::Records(Records { call, list, shape, .. }) => gathering.push(Gathering {
                 call,
                 list,
                 shape,
                 into: piece,
-            })),
+            }),
         }
     }
-    let jobs = cut.into_iter().map(Job::Copy).chain(gathering);
-    jobs.map(Mutex::new).collect()
+    let mut sizes = [0usize; MOST_LISTS];
+    for gathering in &gathering {
+        if let Some(size) = sizes.get_mut(gathering.list) {
+            *size += gathering.into.len();
+        }
+    }
+    let size = |gathering: &Gathering| sizes.get(gathering.list).copied();
+    gathering.sort_by_key(size);
+    let short = gathering.partition_point(|gathering| size(gathering).is_some_and(|size| size <= SHORT_LIST));
+    let jobs = cut.into_iter().map(Job::Copy);
+    let jobs = jobs.chain(gathering.into_iter().map(Job::Gather));
+    (jobs.map(Mutex::new).collect(), short)
 }
