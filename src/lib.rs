@@ -12,5 +12,6 @@ pub mod image;
 pub mod memory;
 pub mod model;
 pub mod report;
+pub mod spare;
 pub mod target;
 pub mod units;

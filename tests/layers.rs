@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Rooms from the bottom up. A room may use its own layer only where it stands alone in it.
 const LAYERS: [&[&str]; 7] = [
-    &["units", "error", "memory"],
+    &["units", "error", "memory", "spare"],
     &["model"],
     &["target", "image"],
     &["goruntime"],

@@ -133,11 +133,10 @@ impl BitPlaces {
         Stretches::merged(&[&self.bitmaps, &self.inline])
     }
 
-    /// What is to be read after it to learn which bits changed meanwhile; `generation` is the heap's sweepgen.
-    pub(super) fn witnesses(&self, generation: Range) -> Vec<Range> {
-        let mut own = Stretches::default();
-        own.add(generation);
-        Stretches::merged(&[&self.headers, &own])
+    /// The structures of the spans whose bits may change at any time: what is to be read after the bits, to learn which
+    /// have.
+    pub(super) fn witnesses(&self) -> Vec<Range> {
+        Stretches::merged(&[&self.headers])
     }
 
     /// Where bitmaps of live spans begin, those that count and the others: stretches of gcBits arenas.

@@ -115,10 +115,8 @@ impl Goroutines {
             ..Goroutines::default()
         };
         let pointers = || words(memory, "allgs", allgs.ptr, allgs.len);
-        let records = match memory.gathered(&gather) {
-            Some(records) => records,
-            None => Gathered::from_structures(memory, &gather, pointers()?),
-        };
+        let what = "allgs";
+        let records = Gathered::of(memory, &gather).map_err(|source| DecodeError::Missing { what, source })?;
         gs.all.reserve(records.count().min(UNSUSPECTED));
         let mut repeats = Repeats::default();
         for (index, pointer) in pointers()?.enumerate() {

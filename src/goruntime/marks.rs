@@ -2,29 +2,35 @@
 //! spans. Read after the release; a span's bits are accepted only if the span re-reads unchanged afterwards, so the
 //! target never waits for them.
 
+mod plan;
+
+pub use plan::MarksPlan;
+
 use super::bits::{BitRules, Bits};
 use super::cursor::{Fields, View};
-use super::layout::{Layout, MspanLayout};
-use super::mspan::{Span, Sweep};
+use super::layout::Layout;
+use super::mspan::{RECORD_BYTES, Span, SpanReader, Sweep};
 use super::spans::Spans;
 use super::stretches::Stretches;
-use crate::memory::{Addr, Memory, Range};
+use crate::memory::{Addr, Gathered, Memory, Range};
 
 /// What was read of the running target.
 pub type RunningMemory = Box<dyn Memory + Send + Sync>;
 
-/// Reads lists of ranges of the running target, each list after all of the one before; ranges that cannot be read are
-/// simply missing from the answer.
-pub type ReadRunning<'a> = dyn FnMut(&[&[Range]]) -> RunningMemory + 'a;
+/// Reads what a plan asks for of the running target; what cannot be read is simply missing from the answer.
+pub type ReadRunning<'a> = dyn FnMut(MarksPlan) -> RunningMemory + 'a;
 
 /// The bits of all in-use spans, and what vouches for them.
 pub struct Marks {
     rules: BitRules,
-    layout: MspanLayout,
-    /// The bits, and behind them the structures of spans that may have lost theirs at any time.
+    spans: SpanReader,
+    /// The bits, and behind them the structures of spans that may have lost theirs at any time, unless these are few of
+    /// those that there are records of.
     read: RunningMemory,
-    /// The structures of all other spans, where another cycle has begun meanwhile: then these may have lost theirs, too.
-    others: Option<RunningMemory>,
+    /// Whether no other cycle has begun since the stop: then all other spans still have theirs.
+    same_cycle: bool,
+    /// All spans as they were after the bits were read, where most may have lost theirs or another cycle has begun.
+    all: Option<Gathered>,
 }
 
 /// What is known of a span's marked slots.
@@ -40,32 +46,42 @@ pub enum Mark {
 
 impl Marks {
     /// Reads the bits of every in-use span of `spans`, as captured of the heap at `mheap`. `None` where the heap's
-    /// sweepgen was not.
+    /// sweepgen was not, or no span can be read with this layout.
     pub fn read(read: &mut ReadRunning<'_>, layout: &Layout, mheap: Addr, spans: &Spans) -> Option<Marks> {
         let rules = spans.rules?;
+        let reader = SpanReader::new(&layout.mspan)?;
         // The structures only after the bits: what did not change since the stop vouches for the bits read in between.
         // Neither shares a page with the other.
         let generation = layout.mheap.sweepgen;
         let generation_at = Addr(mheap.0.wrapping_add(generation.offset));
-        let witnesses = spans.bits.witnesses(Range::new(generation_at, generation.size));
-        let memory = read(&[&spans.bits.bits(), &witnesses]);
+        let generation_alone = Range::new(generation_at, generation.size);
+        let mut witnesses = spans.bits.witnesses();
+        let bytes: u64 = witnesses.iter().map(|range| range.len).sum();
+        // Of many, records are less than the pages that they are on.
+        let plan = match bytes > (spans.count() as u64).saturating_mul(RECORD_BYTES as u64) {
+            true => MarksPlan::new(vec![spans.bits.bits(), vec![generation_alone]]).and_all(layout, mheap, spans)?,
+            false => {
+                witnesses.push(generation_alone);
+                MarksPlan::new(vec![spans.bits.bits(), witnesses])
+            }
+        };
+        let memory = read(plan.clone());
         let same_cycle = View::new(memory.as_ref(), "mheap_", mheap)
             .u32(generation)
             .is_ok_and(|after| after == rules.sweepgen);
-        let others = (!same_cycle).then(|| {
-            let mut headers = Stretches::default();
-            for (index, _) in spans.in_use().filter(|(_, span)| rules.settled(span)) {
-                if let Some(addr) = spans.addr_of(index) {
-                    headers.add(Range::new(addr, layout.mspan.size));
-                }
+        let all = match plan.records(memory.as_ref()) {
+            None if !same_cycle => {
+                let plan = MarksPlan::new(Vec::new()).and_all(layout, mheap, spans)?;
+                plan.records(read(plan.clone()).as_ref())
             }
-            read(&[&Stretches::merged(&[&headers])])
-        });
+            all => all,
+        };
         Some(Marks {
             rules,
-            layout: layout.mspan.clone(),
+            spans: reader,
             read: memory,
-            others,
+            same_cycle,
+            all,
         })
     }
 
@@ -91,17 +107,16 @@ impl<'a> MarkReader<'a> {
     /// How many slots of an in-use span the last mark found alive.
     #[inline]
     pub fn of(&mut self, index: usize, span: &Span) -> Mark {
-        let Marks {
-            rules, read, others, ..
-        } = self.marks;
-        let witness = match (rules.settled(span), others) {
-            (true, None) => None,
-            (true, Some(others)) => Some(others),
-            (false, _) => Some(read),
-        };
-        if let Some(witness) = witness {
-            let after = self.spans.addr_of(index);
-            match after.and_then(|addr| Span::read(witness.as_ref(), &self.marks.layout, addr)) {
+        let Marks { rules, read, all, .. } = self.marks;
+        if !self.marks.same_cycle || !rules.settled(span) {
+            let after = match all {
+                Some(all) => all.record(index).ok().and_then(|record| Span::of(record).ok()),
+                None => self
+                    .spans
+                    .addr_of(index)
+                    .and_then(|addr| self.marks.spans.read(read.as_ref(), addr)),
+            };
+            match after {
                 None => return Mark::Unreadable,
                 Some(after) if !same_bits(span, &after, rules.sweepgen) => return Mark::Changed,
                 Some(_) => {}

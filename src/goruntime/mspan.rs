@@ -3,7 +3,7 @@
 
 use super::layout::{Field, MspanLayout};
 use super::variants::{PAGE_BYTES, SPAN_CLASSES};
-use crate::memory::{Addr, Choice, Gather, Gathered, Memory, Place, Range, RecordShape};
+use crate::memory::{Addr, Choice, Gather, Memory, Place, Range, RecordShape};
 
 /// More slots than any span has (1024); from Go 1.22 on the field itself ends here.
 const MOST_SLOTS: u32 = u16::MAX as u32;
@@ -146,13 +146,6 @@ impl Span {
             .saturating_sub(u64::from(self.nelems).saturating_mul(self.elemsize))
     }
 
-    /// Reads the span structure at `addr` of memory that holds it.
-    pub fn read(memory: &dyn Memory, layout: &MspanLayout, addr: Addr) -> Option<Span> {
-        let gather = gather(layout, Addr::NIL, 1)?;
-        let records = Gathered::from_structures(memory, &gather, std::iter::once(addr.0));
-        Span::of(records.record(0).ok()?).ok()
-    }
-
     /// Span class and sweepgen of a record.
     #[inline]
     pub(super) fn head(record: &[u8]) -> Option<(u8, u32)> {
@@ -239,6 +232,28 @@ impl Span {
     }
 }
 
+/// Reads single span structures, of memory that holds them.
+pub struct SpanReader {
+    shape: RecordShape,
+}
+
+impl SpanReader {
+    /// `None` for a layout with fields of sizes that they have in no release.
+    pub fn new(layout: &MspanLayout) -> Option<SpanReader> {
+        let shape = gather(layout, Addr::NIL, 1)?.shape;
+        Some(SpanReader { shape })
+    }
+
+    /// The span whose structure is at `addr`, if it is there and makes sense.
+    #[inline]
+    pub fn read(&self, memory: &dyn Memory, addr: Addr) -> Option<Span> {
+        let structure = memory.bytes(addr, self.shape.size()).ok()?;
+        let mut record = [0; RECORD_BYTES];
+        self.shape.fill(structure, structure.len(), &mut record, 1);
+        Span::of(&record).ok()
+    }
+}
+
 /// Where the fields are in the record of a span, which fills a cache line: neighbours as they are in the structure of
 /// recent releases, so that few copies bring them. Of `nelems`, a word until Go 1.21, only the lower half is kept; of the
 /// addresses in `LINK` seven bytes.
@@ -257,7 +272,7 @@ const STATE: usize = 51;
 const USER_ARENA: usize = 53;
 const ALLOC_COUNT_BEFORE_CACHE: usize = 54;
 const ELEMSIZE: usize = 56;
-const RECORD_BYTES: usize = 64;
+pub(super) const RECORD_BYTES: usize = 64;
 /// Of `LINK`, what the status leaves.
 const LINK_BITS: u64 = (1 << 56) - 1;
 /// The list of a capture that the records of spans are in.

@@ -1,8 +1,10 @@
-//! Work on very many things by two threads: each takes a part and, done with it, the next one, so that neither waits
-//! long for the other when it had the processor for itself.
+//! Work on very many things by two threads, where the second would have a CPU to itself: each takes a part and, done with
+//! it, the next one, so that neither waits long for the other.
 
 use std::ops::Range as Indices;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::spare;
 
 /// Fewer things than this are not worth a second thread.
 const WORTH_SHARING: usize = 16 << 10;
@@ -10,7 +12,7 @@ const WORTH_SHARING: usize = 16 << 10;
 const PARTS: usize = 16;
 
 /// Does something with the indices below `count`, each of which stands for `weight` things, part by part: on one thread,
-/// on two where there are many. What a thread begins with, and adds to, is its own; all that were made come back.
+/// on two where there are many and a CPU to spare. What a thread begins with, and adds to, is its own; all that were made come back.
 pub(super) fn in_parts<S: Send>(
     count: usize,
     weight: usize,
@@ -35,9 +37,9 @@ pub(super) fn in_parts<S: Send>(
         }
     };
     std::thread::scope(|scope| {
-        let helper = std::thread::Builder::new().spawn_scoped(scope, by_one);
+        let helper = spare::cpu().then(|| std::thread::Builder::new().spawn_scoped(scope, by_one));
         let mut states = vec![by_one()];
-        if let Ok(helper) = helper {
+        if let Some(Ok(helper)) = helper {
             states.push(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         }
         states

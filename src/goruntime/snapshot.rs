@@ -15,6 +15,7 @@ use super::spans::Spans;
 use super::stacks::ManualSpans;
 use super::variants::Variant;
 use crate::memory::{Memory, Missing};
+use crate::spare;
 
 /// One section of the snapshot: its data, or why it could not be decoded.
 pub type Section<T> = Result<T, DecodeError>;
@@ -61,8 +62,8 @@ impl Snapshot {
         rest.with(spans, gc)
     }
 
-    /// The same; `beside` is done meanwhile, on a thread of its own, as soon as there are spans and what the collector
-    /// says of itself.
+    /// The same; `beside` is done as soon as there are spans and what the collector says of itself, meanwhile where a
+    /// CPU is to spare, else before all the rest.
     pub fn decode_beside<T: Send>(
         memory: &dyn Memory,
         layout: &Layout,
@@ -71,16 +72,10 @@ impl Snapshot {
         beside: impl Fn(&Section<Spans>, &Section<Gc>) -> T + Sync,
     ) -> (Snapshot, T) {
         let (spans, gc) = first_sections(memory, layout, variant, globals);
-        let beside = || beside(&spans, &gc);
-        let (rest, done) = std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().spawn_scoped(scope, beside);
-            let rest = Rest::decode(memory, layout, variant, globals, &spans);
-            let done = match thread {
-                Ok(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-                Err(_) => beside(),
-            };
-            (rest, done)
-        });
+        let (done, rest) = spare::beside(
+            || beside(&spans, &gc),
+            || Rest::decode(memory, layout, variant, globals, &spans),
+        );
         (rest.with(spans, gc), done)
     }
 }

@@ -59,21 +59,18 @@ impl Spans {
         let view = View::new(memory, "mheap_", mheap);
         let gather = mspan::gather(&layout.mspan, all.ptr, all.len)
             .ok_or_else(|| view.invalid("its spans have fields of impossible sizes"))?;
-        let what = "allspans";
+
         let pointers = match usize::try_from(all.len.saturating_mul(8)) {
             Ok(0) => Ok(&[][..]),
             Ok(bytes) => memory.bytes(all.ptr, bytes),
             Err(_) => return Err(view.invalid("allspans has an impossible length")),
         };
-        let pointers = pointers.map_err(|source| DecodeError::Missing { what, source })?;
-        let (pointers, _) = pointers.as_chunks::<8>();
-        let records = match memory.gathered(&gather) {
-            Some(records) => records,
-            None => {
-                let pointers = pointers.iter().map(|word| u64::from_le_bytes(*word));
-                Gathered::from_structures(memory, &gather, pointers)
-            }
+        let missing = |source| DecodeError::Missing {
+            what: "allspans",
+            source,
         };
+        let (pointers, _) = pointers.map_err(missing)?.as_chunks::<8>();
+        let records = Gathered::of(memory, &gather).map_err(missing)?;
         let sweepgen = view.u32(layout.mheap.sweepgen).ok();
         let rules = sweepgen.map(|sweepgen| BitRules::new(layout, variant, sweepgen));
         let walk = Walk {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Addr, Memory, Missing, RecordShape};
+use super::{Addr, Memory, MemoryError, Missing, RecordShape};
 
 /// A wish for some fields of every structure that an array of pointers leads to.
 #[derive(Clone, Debug)]
@@ -54,6 +54,20 @@ impl Gathered {
             status: shape.status_at(),
             pass,
         }
+    }
+
+    /// The records of `gather`: those that were gathered, or from memory that holds the structures as a whole.
+    pub fn of(memory: &dyn Memory, gather: &Gather) -> Result<Gathered, MemoryError> {
+        if let Some(records) = memory.gathered(gather) {
+            return Ok(records);
+        }
+        let bytes = match usize::try_from(gather.count.saturating_mul(8)).unwrap_or(usize::MAX) {
+            0 => &[],
+            bytes => memory.bytes(gather.pointers, bytes)?,
+        };
+        let (pointers, _) = bytes.as_chunks::<8>();
+        let pointers = pointers.iter().map(|word| u64::from_le_bytes(*word));
+        Ok(Gathered::from_structures(memory, gather, pointers))
     }
 
     /// The records of `gather`, from memory that holds the structures as a whole.

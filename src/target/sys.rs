@@ -362,6 +362,19 @@ pub(crate) fn run_often() {
     unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
 }
 
+/// Takes back what [`run_first`] or [`run_often`] gave this thread: it gets the share that a process has.
+pub(crate) fn run_like(pid: Pid) {
+    set_policy(libc::SCHED_OTHER, 0);
+    // SAFETY: no memory is passed. -1 is also what a failure returns; it takes less than the -20 from others.
+    unsafe {
+        libc::setpriority(
+            libc::PRIO_PROCESS,
+            0,
+            libc::getpriority(libc::PRIO_PROCESS, pid.as_raw() as _),
+        )
+    };
+}
+
 fn set_policy(policy: i32, priority: i32) -> bool {
     let priority = libc::sched_param {
         sched_priority: priority,

@@ -16,7 +16,7 @@ use gomemscan::goruntime::capture::Summary;
 use gomemscan::goruntime::globals::Globals;
 use gomemscan::goruntime::layout::Layout;
 use gomemscan::goruntime::locate::Runtime;
-use gomemscan::goruntime::marks::{Marks, RunningMemory};
+use gomemscan::goruntime::marks::{Marks, MarksPlan, RunningMemory};
 use gomemscan::goruntime::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
 use gomemscan::goruntime::snapshot::Snapshot;
 use gomemscan::goruntime::variants::Variant;
@@ -185,8 +185,8 @@ fn recorded(pid: u32) -> (DebugInfo, u64, Vec<Stretch>) {
         ..
     } = runtime.as_ref();
     let snapshot = Snapshot::decode(&capture.memory, layout, variant, globals);
-    let mut read = |lists: &[&[Range]]| -> RunningMemory {
-        let read = process.read_running_in_turn(lists).unwrap();
+    let mut read = |plan: MarksPlan| -> RunningMemory {
+        let read = process.read_running_planned(&mut || Box::new(plan.clone())).unwrap();
         stretches.extend(self::stretches(&read));
         Box::new(read)
     };

@@ -8,18 +8,18 @@ use gomemscan::cli::attach::{HostSide, Scanned, assemble};
 use gomemscan::goruntime::capture::Summary;
 use gomemscan::goruntime::frames::{FrameTable, Position, Symbolizer};
 use gomemscan::goruntime::locate::Runtime;
-use gomemscan::goruntime::marks::{Marks, RunningMemory};
+use gomemscan::goruntime::marks::{Marks, MarksPlan, RunningMemory};
 use gomemscan::goruntime::modules::module_tables;
 use gomemscan::goruntime::probe::{ProbePlanner, mismatches};
 use gomemscan::goruntime::snapshot::Snapshot;
-use gomemscan::memory::{Addr, Memory, Planner, Range, Request};
+use gomemscan::memory::{Planner, Request};
 use gomemscan::model::AttachReport;
 use gomemscan::report::sections::Selection;
 use gomemscan::report::table::{TableOptions, Verbosity};
 use gomemscan::report::{json, table};
 use gomemscan::target::{Maps, Residency};
 
-use crate::synth::{Captured, Space};
+use crate::synth::{Captured, Space, structures};
 
 /// More waves than any planner may take.
 const MOST_WAVES: usize = 400;
@@ -41,7 +41,7 @@ pub fn report(runtime: &Rc<Runtime>, space: &Rc<Space>) -> AttachReport {
     snapshot.nonsense();
     let marks = match (&snapshot.spans, &snapshot.gc) {
         (Ok(spans), Ok(_)) => {
-            let mut read = |lists: &[&[Range]]| -> RunningMemory { Box::new(space.copy(&lists.concat())) };
+            let mut read = |mut plan: MarksPlan| -> RunningMemory { Box::new(space.read_planned(&mut plan)) };
             Marks::read(&mut read, layout, globals.mheap, spans)
         }
         _ => None,
@@ -90,18 +90,10 @@ fn captured(space: &Rc<Space>, planner: &mut dyn Planner) -> Captured {
 /// The structures of which a scan gathers fields; here they are captured whole.
 fn gathered(captured: &mut Captured, planner: &mut dyn Planner) {
     for gather in planner.gather(captured) {
-        let pointers = captured
-            .bytes(gather.pointers, gather.count as usize * 8)
-            .unwrap_or_default();
-        let structures = pointers.chunks_exact(8).map(|word| Request {
-            range: Range::new(
-                Addr(u64::from_le_bytes(word.try_into().unwrap())),
-                gather.shape.size() as u64,
-            ),
-            what: gather.what,
-        });
-        let structures: Vec<Request> = structures.collect();
-        captured.take(&structures);
+        let what = gather.what;
+        let structures = structures(captured, &gather).into_iter();
+        let requests: Vec<Request> = structures.map(|range| Request { range, what }).collect();
+        captured.take(&requests);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use gomemscan::analysis::MarkCounts;
 use gomemscan::goruntime::marks::{Mark, Marks};
+use gomemscan::memory::{Addr, Memory};
 
 use crate::books::assert_exact;
 use crate::synth::{Release, Scan, Span, Sweep, Synth, SynthTarget, has_inline_marks};
@@ -107,20 +108,83 @@ fn a_fully_marked_span_counts_every_slot() {
     }
 }
 
+/// Three unswept spans, which are most of those that there are or few of many.
+fn three_unswept() -> [SynthTarget; 2] {
+    [0, 300].map(|others| {
+        let unswept = (0..3).map(|_| Span::small(Release::Go126, 74, 8).sweep(Sweep::Needed).marks([0, 1]));
+        let swept = (0..others).map(|_| Span::small(Release::Go126, 74, 8).marks([0]));
+        Synth::release(Release::Go126).spans(unswept.chain(swept)).build()
+    })
+}
+
 #[test]
 fn a_span_swept_between_the_stop_and_the_read_is_not_believed() {
-    let spans = (0..3).map(|_| Span::small(Release::Go126, 74, 8).sweep(Sweep::Needed).marks([0, 1]));
-    let target = Synth::release(Release::Go126).spans(spans).build();
+    for target in three_unswept() {
+        let scan = target.scan();
+        let swept = target.w.at("runtime.mspan", target.spans[1].addr, "sweepgen");
+        let marks = target
+            .marks_with(&scan, |mut space| {
+                space.write(swept, &10u32.to_le_bytes());
+                space
+            })
+            .unwrap();
+        assert_eq!(slots(&scan, &marks), [Some(2), None, Some(2)]);
+        assert_eq!(counts(&scan, &marks), (target.spans.len() as u64 - 1, 1, 0));
+    }
+}
+
+#[test]
+fn spans_are_found_again_when_the_array_of_them_has_grown_and_moved() {
+    for target in three_unswept() {
+        let scan = target.scan();
+        let header = target.w.at("runtime.mheap", scan.mheap.0, "allspans");
+        let swept = target.w.at("runtime.mspan", target.spans[1].addr, "sweepgen");
+        let marks = target
+            .marks_with(&scan, |mut space| {
+                let word = |at: u64| u64::from_le_bytes(*space.bytes(Addr(at), 8).unwrap().first_chunk().unwrap());
+                let (old, len) = (word(header), word(header + 8));
+                let pointers = space.bytes(Addr(old), len as usize * 8).unwrap().to_vec();
+                let moved = 0x7fff_0000_0000u64;
+                space.unmap(old, len * 8);
+                space.map(moved, (len + 1) * 8);
+                space.write(moved, &pointers);
+                for (at, value) in [(header, moved), (header + 8, len + 1), (header + 16, len + 1)] {
+                    space.write(at, &value.to_le_bytes());
+                }
+                space.write(swept, &10u32.to_le_bytes());
+                space
+            })
+            .unwrap();
+        assert_eq!(slots(&scan, &marks), [Some(2), None, Some(2)]);
+    }
+}
+
+#[test]
+fn without_the_array_of_spans_those_that_nothing_else_vouches_for_are_unknown() {
+    let unswept = Span::small(Release::Go126, 74, 8).sweep(Sweep::Needed).marks([0, 1]);
+    let swept = Span::small(Release::Go126, 74, 8).marks([0]);
+    let target = Synth::release(Release::Go126).spans([unswept, swept]).build();
     let scan = target.scan();
-    let swept = target.w.at("runtime.mspan", target.spans[1].addr, "sweepgen");
-    let marks = target
-        .marks_with(&scan, |mut space| {
-            space.write(swept, &10u32.to_le_bytes());
-            space
-        })
-        .unwrap();
-    assert_eq!(slots(&scan, &marks), [Some(2), None, Some(2)]);
-    assert_eq!(counts(&scan, &marks), (2, 1, 0));
+    let header = target.w.at("runtime.mheap", scan.mheap.0, "allspans");
+    for (len, cycle) in [(0u64, 10u32), (0, 12), (1 << 40, 10), (1 << 40, 12)] {
+        let heap = target.w.at("runtime.mheap", scan.mheap.0, "sweepgen");
+        let marks = target
+            .marks_with(&scan, |mut space| {
+                space.write(header + 8, &len.to_le_bytes());
+                space.write(header + 16, &len.to_le_bytes());
+                space.write(heap, &cycle.to_le_bytes());
+                space
+            })
+            .unwrap();
+        // Of more spans than before the first ones are still those that were.
+        let all = [Some(2), Some(1)];
+        let known = match (len, cycle) {
+            (0, 10) => [None, Some(1)],
+            (0, _) => [None, None],
+            _ => all,
+        };
+        assert_eq!(slots(&scan, &marks), known, "{len} spans, generation {cycle}");
+    }
 }
 
 #[test]

@@ -16,14 +16,15 @@ use crate::goruntime::gc::Gc;
 use crate::goruntime::globals::Globals;
 use crate::goruntime::layout::Layout as StructLayout;
 use crate::goruntime::locate::Runtime;
-use crate::goruntime::marks::{Marks, RunningMemory};
+use crate::goruntime::marks::{Marks, MarksPlan, RunningMemory};
 use crate::goruntime::modules::{ExeSymbols, TypeNames, module_tables, wait_reasons};
 use crate::goruntime::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
 use crate::goruntime::snapshot::{Section, Snapshot};
 use crate::goruntime::spans::Spans;
 use crate::image::Image;
-use crate::memory::{Memory, Range};
+use crate::memory::Memory;
 use crate::model::{self, AttachReport, Confidence, Layout, LayoutSource, Process, Step, Symbols, Tool};
+use crate::spare;
 use crate::target::{Capture, CaptureOptions, LiveProcess, StopKind};
 
 /// How to scan.
@@ -88,6 +89,7 @@ impl Steps<'_> {
 /// Scans process `pid`. `progress` is told what is being done.
 pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> Result<Finished> {
     let begun = Instant::now();
+    spare::look();
     let mut steps = Steps {
         list: Vec::new(),
         since: begun,
@@ -104,36 +106,38 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.end("binary");
 
     steps.begin("copying the runtime's structures");
+    spare::look();
     let mut planner = || -> Box<dyn crate::memory::Planner> { Box::new(Summary::new(runtime.clone())) };
     let mut capture = process.capture(&mut planner, &options.capture)?;
+    // What the child still has to do, giving its memory back, would take a CPU that others need.
+    if !spare::cpu() {
+        capture.end_child();
+    }
     steps.end("capture");
 
     steps.begin("decoding");
-    let (snapshot, (marks, marks_missing), mut host) = std::thread::scope(|scope| {
-        let host = std::thread::Builder::new().spawn_scoped(scope, || HostSide::read(&process));
-        let Runtime {
-            layout,
-            variant,
-            globals,
-            ..
-        } = runtime.as_ref();
-        let (snapshot, marks) = Snapshot::decode_beside(&capture.memory, layout, variant, globals, |spans, gc| {
-            read_marks(&process, layout, globals, (spans, gc))
-        });
-        steps.end("decode");
-        let host = match host {
-            Ok(host) => host.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(_) => HostSide::read(&process),
-        };
-        (snapshot, marks, host)
-    });
+    let Runtime {
+        layout,
+        variant,
+        globals,
+        ..
+    } = runtime.as_ref();
+    let memory = &capture.memory;
+    let (mut host, (snapshot, (marks, marks_missing))) = spare::beside(
+        || HostSide::read(&process),
+        || {
+            let decoded = Snapshot::decode_beside(memory, layout, variant, globals, |spans, gc| {
+                read_marks(&process, layout, globals, (spans, gc))
+            });
+            steps.end("decode");
+            decoded
+        },
+    );
     if snapshot.is_blank() {
         return Err(not_started(pid, &found.name));
     }
     host.sort_mappings(&snapshot);
-    if let Err(error) = capture.end_child() {
-        capture.warnings.push(error.to_string());
-    }
+    capture.end_child();
     steps.end("residency");
 
     let (frames, symbols_missing, unnamed) =
@@ -188,8 +192,8 @@ fn read_marks(
         (Err(error), _) | (_, Err(error)) => return (None, Some(error.to_string())),
     };
     let mut failed = None;
-    let mut read = |lists: &[&[Range]]| -> RunningMemory {
-        match process.read_running_in_turn(lists) {
+    let mut read = |plan: MarksPlan| -> RunningMemory {
+        match process.read_running_planned(&mut || Box::new(plan.clone())) {
             Ok(captured) => Box::new(captured),
             Err(error) => {
                 failed = Some(error.to_string());

@@ -11,6 +11,7 @@ use super::super::bytes::{array_at, u32_at, u64_at};
 use super::super::elf::{Elf, Section};
 use super::super::file::{ExeFile, Stream};
 use super::ahead::Ahead;
+use crate::spare;
 
 /// Largest decompressed section read.
 const MAX_PLAIN: u64 = 4 << 30;
@@ -163,9 +164,8 @@ fn zlib(file: &ExeFile, section: &Section, header: u64, size: u64) -> Result<Sec
         let stream = stream.map_err(|_| "is cut off")?;
         Ok(ZlibDecoder::new(BufReader::with_capacity(BUFFER, stream)))
     };
-    let two_cpus = std::thread::available_parallelism().is_ok_and(|cpus| cpus.get() > 1);
     if size >= WORTH_A_THREAD
-        && two_cpus
+        && spare::cpu()
         && let Ok(ahead) = Ahead::new(decoder()?.take(size))
     {
         return Ok(SectionReader::new(Source::Ahead(ahead), size));

@@ -197,16 +197,8 @@ impl LiveProcess {
 
     /// Reads ranges of the running target, for what need not be of one moment. Bounded and filtered as a capture is.
     pub fn read_running(&self, ranges: &[Range]) -> Result<Captured> {
-        self.read_running_in_turn(&[ranges])
-    }
-
-    /// Like [`read_running`](LiveProcess::read_running), each list after all of the one before. A page that two lists
-    /// need is read with the first of them.
-    pub fn read_running_in_turn(&self, lists: &[&[Range]]) -> Result<Captured> {
-        let requests =
-            |ranges: &&[Range]| -> Vec<Request> { ranges.iter().map(|&range| Request { range, what: "" }).collect() };
-        let waves = lists.iter().filter(|list| !list.is_empty()).map(requests);
-        let mut listed = Some(Listed { waves: waves.collect() });
+        let requests = ranges.iter().map(|&range| Request { range, what: "" });
+        let mut listed = Some(Listed(Some(requests.collect())));
         // Asked for once: there is one pass.
         self.read_running_planned(&mut || Box::new(listed.take().unwrap_or_default()))
     }
@@ -328,9 +320,12 @@ pub fn affordable_bytes() -> u64 {
 }
 
 impl Capture {
-    /// Waits for the end of the process that captured: from then on its memory counts among that of the tool's children.
-    pub fn end_child(&mut self) -> Result<()> {
-        self.memory.leaving.end()
+    /// Waits for the end of the process that captured, if it has not been waited for: from then on its memory counts among
+    /// that of the tool's children.
+    pub fn end_child(&mut self) {
+        if let Err(error) = self.memory.leaving.end() {
+            self.warnings.push(error.to_string());
+        }
     }
 
     /// Asks once more, of the captured bytes, what was wished for, and notes what is not there.
@@ -425,15 +420,13 @@ impl Records for Kept {
     }
 }
 
-/// A planner whose waves are known beforehand.
+/// A planner with one wave that is known beforehand.
 #[derive(Default)]
-struct Listed {
-    waves: Vec<Vec<Request>>,
-}
+struct Listed(Option<Vec<Request>>);
 
 impl Planner for Listed {
-    fn wave(&mut self, wave: usize, _captured: &dyn Memory) -> Vec<Request> {
-        self.waves.get_mut(wave).map(std::mem::take).unwrap_or_default()
+    fn wave(&mut self, _wave: usize, _captured: &dyn Memory) -> Vec<Request> {
+        self.0.take().unwrap_or_default()
     }
 }
 

@@ -15,7 +15,7 @@ mod writer;
 
 pub use sched::Functions;
 #[allow(unused_imports, reason = "the fuzz targets use them")]
-pub use space::{Captured, Space};
+pub use space::{Captured, Space, structures};
 pub use spans::Placed;
 pub use spec::{FreeList, G, Gc, Held, P, PAGE, Span, State, Sweep, has_inline_marks};
 pub use tables::{CLASS_BYTES, CLASS_PAGES};

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use gomemscan::memory::{Addr, Memory, MemoryError, Missing, Range, Request};
+use gomemscan::memory::{Addr, Gather, Memory, MemoryError, Missing, Planner, Range, Request};
 
 /// Mappings by their first address; they never touch or overlap, so a read succeeds only inside one.
 #[derive(Clone, Debug, Default)]
@@ -99,6 +99,33 @@ impl Space {
         }
         copy
     }
+
+    /// A copy of all that `planner` asks for, structures that it would gather as a whole.
+    pub fn read_planned(&self, planner: &mut dyn Planner) -> Space {
+        let (mut ranges, mut copy) = (Vec::new(), Space::default());
+        for wave in 0.. {
+            let requests = planner.wave(wave, &copy);
+            if requests.is_empty() {
+                break;
+            }
+            ranges.extend(requests.iter().map(|request| request.range));
+            copy = self.copy(&ranges);
+        }
+        for gather in planner.gather(&copy) {
+            ranges.extend(structures(&copy, &gather));
+        }
+        self.copy(&ranges)
+    }
+}
+
+/// Where the structures of a gather lie; a list that is not there has none.
+pub fn structures(memory: &dyn Memory, gather: &Gather) -> Vec<Range> {
+    let pointers = memory
+        .bytes(gather.pointers, gather.count as usize * 8)
+        .unwrap_or_default();
+    let addr = |word: &[u8]| Addr(u64::from_le_bytes(word.try_into().unwrap()));
+    let range = |word| Range::new(addr(word), gather.shape.size() as u64);
+    pointers.chunks_exact(8).map(range).collect()
 }
 
 impl Memory for Space {

@@ -8,16 +8,16 @@ use gomemscan::goruntime::frames::{FrameTable, Position, Symbolizer};
 use gomemscan::goruntime::globals::Globals;
 use gomemscan::goruntime::layout::Layout;
 use gomemscan::goruntime::locate::Runtime;
-use gomemscan::goruntime::marks::{Marks, RunningMemory};
+use gomemscan::goruntime::marks::{Marks, MarksPlan, RunningMemory};
 use gomemscan::goruntime::provenance::{AddressesFrom, Certainty, LayoutFrom, Provenance};
 use gomemscan::goruntime::snapshot::Snapshot;
 use gomemscan::goruntime::variants::{Arch, Variant};
-use gomemscan::memory::{Addr, Memory, Planner, Range, Request};
+use gomemscan::memory::{Addr, Planner, Request};
 use gomemscan::model::Check;
 
 use super::accounts::Truth;
 use super::sched::{Functions, Processors};
-use super::space::{Captured, Space};
+use super::space::{Captured, Space, structures};
 use super::spans::Placed;
 use super::writer::{BIAS, Writer};
 
@@ -96,16 +96,9 @@ impl SynthTarget {
                 assert!(waves < MOST_WAVES, "the planner does not come to an end");
             }
             for gather in planner.gather(&captured) {
-                // A list that is not there has no structures.
-                let pointers = captured
-                    .bytes(gather.pointers, gather.count as usize * 8)
-                    .unwrap_or_default();
-                let len = gather.shape.size() as u64;
-                let structures = pointers.chunks_exact(8).map(|word| {
-                    let addr = Addr(u64::from_le_bytes(word.try_into().unwrap()));
-                    (Range::new(addr, len), gather.what)
-                });
-                let requests: Vec<Request> = structures.map(|(range, what)| Request { range, what }).collect();
+                let what = gather.what;
+                let structures = structures(&captured, &gather).into_iter();
+                let requests: Vec<Request> = structures.map(|range| Request { range, what }).collect();
                 captured.take(&requests);
             }
         }
@@ -132,7 +125,7 @@ impl SynthTarget {
             return None;
         };
         let running = change(self.w.space.clone());
-        let mut read = |lists: &[&[Range]]| -> RunningMemory { Box::new(running.copy(&lists.concat())) };
+        let mut read = |mut plan: MarksPlan| -> RunningMemory { Box::new(running.read_planned(&mut plan)) };
         Marks::read(&mut read, &scan.layout, scan.mheap, spans)
     }
 

@@ -5,6 +5,7 @@ use std::thread::JoinHandle;
 
 use super::{End, Engine, HELPER_STACK};
 use crate::memory::{Gather, Memory, Missing, Planner, RecordShape};
+use crate::spare;
 use crate::target::capture::gather::{self, GatherCall, GatherPlan};
 use crate::target::capture::reader::ReadError;
 
@@ -42,10 +43,13 @@ impl Engine<'_> {
             // SAFETY: only the child rehearses, and it ends without destructors.
             #[allow(unsafe_code)]
             let populating = unsafe { self.store.region().populate_together(page, pages) };
-            let shared = populating.clone();
-            let thread = std::thread::Builder::new().stack_size(HELPER_STACK);
-            let thread = thread.spawn(move || shared.work());
-            self.populating.push((populating, thread.ok()));
+            let helper = || {
+                let shared = populating.clone();
+                let thread = std::thread::Builder::new().stack_size(HELPER_STACK);
+                thread.spawn(move || shared.work()).ok()
+            };
+            let helper = spare::cpu().then(helper).flatten();
+            self.populating.push((populating, helper));
         }
     }
 

@@ -1,0 +1,92 @@
+//! Whether a second thread of the tool would have a CPU to itself. A target that is busy, and whatever else runs on the
+//! machine, comes first: where all other CPUs are in use, what two threads could share is done by one, and a scan takes
+//! longer instead of taking more from others. Of the moment in which the target stands still this says nothing: its CPUs are
+//! free then.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::thread::available_parallelism;
+
+use nix::unistd::{SysconfVar, sysconf};
+
+/// What the last look found.
+static FOUND: AtomicU8 = AtomicU8::new(NOT_LOOKED);
+const NOT_LOOKED: u8 = 0;
+const NONE: u8 = 1;
+const SOME: u8 = 2;
+
+/// What runs for a moment only, like a worker of the kernel's, does not take a CPU: one of so many looks must find it free.
+const LOOKS: usize = 3;
+
+/// Looks how many CPUs are in use; for threads begun from now on. To be called while only one thread of the tool runs.
+pub fn look() {
+    let found = match has_two_cpus() && (0..LOOKS).any(|_| is_any_free()) {
+        true => SOME,
+        false => NONE,
+    };
+    FOUND.store(found, Ordering::Relaxed);
+}
+
+/// Whether a second thread would have a CPU to itself, as far as the last [`look`] could tell; before the first, whether
+/// there are two CPUs at all.
+pub fn cpu() -> bool {
+    match FOUND.load(Ordering::Relaxed) {
+        NOT_LOOKED => has_two_cpus(),
+        found => found == SOME,
+    }
+}
+
+fn has_two_cpus() -> bool {
+    available_parallelism().is_ok_and(|cpus| cpus.get() > 1)
+}
+
+/// Does two things at a time, the first on a thread of its own, where a CPU is to spare for it; else one after the other.
+pub fn beside<A: Send, B>(first: impl Fn() -> A + Sync, second: impl FnOnce() -> B) -> (A, B) {
+    std::thread::scope(|scope| {
+        let thread = cpu().then(|| std::thread::Builder::new().spawn_scoped(scope, &first));
+        match thread {
+            Some(Ok(thread)) => {
+                let second = second();
+                let first = thread.join();
+                (first.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
+            }
+            None | Some(Err(_)) => (first(), second()),
+        }
+    })
+}
+
+/// Whether fewer threads than CPUs run at this moment, this one counted. Where the kernel does not say, there may be
+/// one.
+fn is_any_free() -> bool {
+    let cpus = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
+    let mut text = [0; 128];
+    let read = File::open("/proc/loadavg").and_then(|mut file| file.read(&mut text));
+    let running = read
+        .ok()
+        .and_then(|len| running(std::str::from_utf8(text.get(..len)?).ok()?));
+    cpus.zip(running)
+        .is_none_or(|(cpus, running)| u64::try_from(cpus).is_ok_and(|cpus| running < cpus))
+}
+
+/// Threads that run or wait for a CPU, of `/proc/loadavg` (kernel: fs/proc/loadavg.c, `nr_running`).
+fn running(loadavg: &str) -> Option<u64> {
+    let (running, _) = loadavg.split_whitespace().nth(3)?.split_once('/')?;
+    running.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_says_how_many_threads_run() {
+        assert_eq!(running("2.00 1.01 0.41 2/180 5868\n"), Some(2));
+        assert_eq!(running("0.00 0.01 0.05 17/4096 1\n"), Some(17));
+        for nonsense in ["", "2.00 1.01 0.41", "a b c d e", "0 0 0 x/1 1"] {
+            assert_eq!(running(nonsense), None, "{nonsense:?}");
+        }
+        let here = std::fs::read_to_string("/proc/loadavg").unwrap();
+        assert!(running(&here).is_some_and(|running| running > 0), "{here}");
+    }
+}
