@@ -24,8 +24,7 @@ pub type ReadRunning<'a> = dyn FnMut(MarksPlan) -> RunningMemory + 'a;
 pub struct Marks {
     rules: BitRules,
     spans: SpanReader,
-    /// The bits, and behind them the structures of spans that may have lost theirs at any time, unless these are few of
-    /// those that there are records of.
+    /// The bits; read after them, the structures of the spans that may lose theirs at any time, where these are few.
     read: RunningMemory,
     /// Whether no other cycle has begun since the stop: then all other spans still have theirs.
     same_cycle: bool,

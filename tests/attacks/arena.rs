@@ -179,6 +179,11 @@ impl Arena {
 
     /// Expects after an attack that nothing of the tool is left and that the target runs on.
     pub fn after(&mut self, end: &str) {
+        self.after_doing(end, "");
+    }
+
+    /// The same; `what` says which attack it was, should it show.
+    pub fn after_doing(&mut self, end: &str, what: &str) {
         self.attacks += 1;
         *self.ends.entry(end.to_owned()).or_default() += 1;
         until("no process of the tool is left", || self.program.processes().is_empty());
@@ -186,7 +191,7 @@ impl Arena {
         let (gap, pulse) = (std::mem::take(&mut self.victim.gap), self.pulse.longest());
         if gap > LONG {
             println!(
-                "attack {} ({end}): gap of {gap:?} in the heartbeat, of {pulse:?} in the pulse",
+                "attack {} ({end}{what}): gap of {gap:?} in the heartbeat, of {pulse:?} in the pulse",
                 self.attacks
             );
         }

@@ -72,7 +72,7 @@ fn every_system_call_fails() {
             if !is_documented(status) {
                 undocumented.push((answers, word(status), counts.failed, arena.program.said("stderr")));
             }
-            arena.after(&word(status));
+            arena.after_doing(&word(status), &format!(", {answers:?}"));
         }
     }
     assert!(undocumented.is_empty(), "{undocumented:#?}");

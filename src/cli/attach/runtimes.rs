@@ -101,13 +101,14 @@ impl Runtimes {
             });
         }
         let Some(CodeFile { module, file, shares }) = self.found.into_iter().nth(wanted) else {
-            let module = self.executable.ok_or_else(|| Error::Unsupported {
+            // In the middle of an exec its mappings are still to be made.
+            let module = self.executable.ok_or_else(|| Error::NoTarget {
                 what: format!(
                     "{} is not mapped in process {}",
                     process.info().exe_path.display(),
                     process.pid()
                 ),
-                remedy: None,
+                remedy: Some("if the process was only just started, try again".to_owned()),
             })?;
             return Ok(Chosen {
                 file: process.open_module(&module)?,

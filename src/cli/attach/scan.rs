@@ -101,8 +101,11 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.end("open");
 
     steps.begin("reading the binary");
-    let found = Found::of(&mut process, options.runtime, options.debug_file.as_deref())?;
-    let (image, runtime) = (found.image, found.runtime?);
+    let found = Found::of(&mut process, options.runtime, options.debug_file.as_deref());
+    // What is wrong with a process that has gone, or has become another program, is that.
+    let explained = |error| process.recheck().err().unwrap_or(error);
+    let found = found.map_err(explained)?;
+    let (image, runtime) = (found.image, found.runtime.map_err(explained)?);
     steps.end("binary");
 
     steps.begin("copying the runtime's structures");

@@ -2,6 +2,7 @@
 //! consumed, so that at every instant the death of the tracer leaves each thread running and each signal delivered.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use nix::errno::Errno;
 
@@ -13,6 +14,11 @@ use crate::target::sys::{self, Peek};
 
 /// Listing threads again and again ends at some point, even for a fork bomb.
 const MAX_LISTINGS: usize = 1000;
+
+/// How long to sleep, at most, until a thread is looked at again.
+const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_micros(200);
+/// How often in a row a thread that a signal has stopped may refuse to run on.
+const MOST_REFUSALS: u32 = 50;
 
 /// Why a process could not be stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +165,7 @@ impl<'a> Tracer<'a> {
             let Some(&(tid, State::Running)) = self.threads.get(index) else {
                 continue;
             };
-            match wait_one(tid, deadline.or_in(patience), &mut self.met_signals) {
+            match wait_one(tid, deadline.or_in(patience), &mut self.met_signals)? {
                 Some(state) => self.set(index, state),
                 None => {
                     slow.push(index);
@@ -176,7 +182,7 @@ impl<'a> Tracer<'a> {
                 let Some(&(tid, _)) = self.threads.get(index) else {
                     continue;
                 };
-                let seen = wait_one(tid, Deadline::at(0), &mut self.met_signals);
+                let seen = wait_one(tid, Deadline::at(0), &mut self.met_signals)?;
                 let state = seen.or_else(|| match stuck.then(|| self.kernel_state(tid)) {
                     Some(None | Some(b'Z' | b'X')) => Some(State::Gone),
                     Some(Some(b'D')) => Some(State::InKernel),
@@ -189,7 +195,7 @@ impl<'a> Tracer<'a> {
                 }
             }
             if !left.is_empty() {
-                sys::wait_sigchld(std::time::Duration::from_micros(200));
+                sys::wait_sigchld(PAUSE_BETWEEN_LOOKS);
             }
             stuck = left.len() == before;
             slow = left;
@@ -225,20 +231,30 @@ impl<'a> Tracer<'a> {
 }
 
 /// Waits until the thread is in an event stop, passing on whatever signal comes first. `None` at the deadline.
-fn wait_one(tid: i32, deadline: Deadline, met_signals: &mut bool) -> Option<State> {
+fn wait_one(tid: i32, deadline: Deadline, met_signals: &mut bool) -> Result<Option<State>, StopError> {
+    let mut refused = 0;
     loop {
         match sys::peek_stop(tid) {
-            Peek::EventStop => return Some(State::Stopped),
-            Peek::Gone => return Some(State::Gone),
+            Peek::EventStop => return Ok(Some(State::Stopped)),
+            Peek::Gone => return Ok(Some(State::Gone)),
             // Entering any stop takes back a pending interrupt. Asked again while it stands here, the thread takes
             // the signal (enters its handler, stops, or dies) and traps before it runs on.
             Peek::Signal(signal) => {
                 *met_signals = true;
                 let _ = sys::ptrace_interrupt(tid);
-                let _ = sys::ptrace_cont(tid, signal);
+                // It fails for a thread that was killed while it stood, which is gone in a moment. If it is not, only the
+                // end of the tracer lets it run on.
+                match sys::ptrace_cont(tid, signal) {
+                    Ok(()) => refused = 0,
+                    Err(errno) if refused == MOST_REFUSALS => return Err(StopError::Refused(errno, tid)),
+                    Err(_) => refused += 1,
+                }
+                if refused > 0 {
+                    sys::wait_sigchld(PAUSE_BETWEEN_LOOKS);
+                }
             }
-            Peek::Running if deadline.has_passed() => return None,
-            Peek::Running => sys::wait_sigchld(std::time::Duration::from_micros(200)),
+            Peek::Running if deadline.has_passed() => return Ok(None),
+            Peek::Running => sys::wait_sigchld(PAUSE_BETWEEN_LOOKS),
         }
     }
 }
