@@ -23,7 +23,7 @@ use gomemscan::goruntime::variants::Variant;
 use gomemscan::image::embedded::Releases;
 use gomemscan::image::types::TypeSource;
 use gomemscan::image::{Arch, DebugInfo, GoVersion, Image};
-use gomemscan::memory::{Addr, Planner, Range};
+use gomemscan::memory::{Addr, Gather, Memory, Planner, Range, Request};
 use gomemscan::target::{CaptureOptions, Captured, DEFAULT_BYTE_BUDGET, LiveProcess, Stop};
 
 use nix::sys::signal::{Signal, kill};
@@ -34,7 +34,7 @@ use super::harness::Target;
 use super::report::report;
 use crate::support::fixtures::{self, Build, fixture};
 use crate::support::process::Running;
-use crate::synth::Space;
+use crate::synth::{Space, structures};
 
 /// What was recorded.
 const RECORDED: [(fixtures::GoVersion, Build); 2] = [
@@ -167,7 +167,7 @@ fn recorded(pid: u32) -> (DebugInfo, u64, Vec<Stretch>) {
     let module = process.modules(&process.maps().unwrap()).remove(0);
     let image = Image::open(process.open_module(&module).unwrap(), PathBuf::from("churn")).unwrap();
     let runtime = Rc::new(Runtime::locate(&image, module.anchor).unwrap().remove(0));
-    let mut planner = || -> Box<dyn Planner> { Box::new(Summary::new(runtime.clone())) };
+    let mut planner = || -> Box<dyn Planner> { Box::new(Whole(Some(Summary::new(runtime.clone())))) };
     let stop = Stop::Pause {
         max: std::time::Duration::from_secs(10),
     };
@@ -192,6 +192,30 @@ fn recorded(pid: u32) -> (DebugInfo, u64, Vec<Stretch>) {
     };
     Marks::read(&mut read, layout, globals.mheap, snapshot.spans.as_ref().unwrap()).unwrap();
     (image.debug.unwrap(), runtime.bias, disjoint(stretches))
+}
+
+/// A scan that copies structures as a whole: a recording has no place for records of some of their fields.
+struct Whole(Option<Summary>);
+
+impl Planner for Whole {
+    fn wave(&mut self, wave: usize, captured: &dyn Memory) -> Vec<Request> {
+        let Some(planner) = &mut self.0 else { return Vec::new() };
+        let requests = planner.wave(wave, captured);
+        if !requests.is_empty() {
+            return requests;
+        }
+        let gathers = self
+            .0
+            .take()
+            .map(|mut planner| planner.gather(captured))
+            .unwrap_or_default();
+        let of = |gather: &Gather| {
+            let what = gather.what;
+            let structures = structures(captured, gather).into_iter();
+            structures.map(move |range| Request { range, what })
+        };
+        gathers.iter().flat_map(of).collect()
+    }
 }
 
 fn stretches(memory: &Captured) -> Vec<Stretch> {
