@@ -88,7 +88,11 @@ impl Arena {
         let took = begun.elapsed();
         let (out, errors) = (self.program.said("stdout"), self.program.said("stderr"));
         let report: serde_json::Value = serde_json::from_str(&out).unwrap_or_default();
-        let partial = (&report["capture"]["incomplete"], &report["unavailable"], &report["warnings"]);
+        let partial = (
+            &report["capture"]["incomplete"],
+            &report["unavailable"],
+            &report["warnings"],
+        );
         assert_eq!(word(status), "exit 0", "{errors} {partial:?}");
         (took, report["capture"]["pause_ns"].as_u64().unwrap())
     }
