@@ -86,10 +86,10 @@ pub fn memstats_equal_but_for_the_flush(scanned: &Scan, own: &Stats, context: &s
 }
 
 /// Whether so many bytes are some blocks and first spines of `spanSet`s (runtime/mspanset.go): 512 pointers behind a
-/// header of one cache line, or since Go 1.25 of `tagAlign`; and `spanSetInitSpineCap` pointers.
+/// header of 24 bytes, or since Go 1.25 of `tagAlign`; and `spanSetInitSpineCap` pointers.
 fn is_span_set_memory(bytes: i64) -> bool {
     const SPINE: i64 = 256 * 8;
-    [512 * 8 + 64, 512 * 8 + 512].into_iter().any(|block| {
+    [512 * 8 + 24, 512 * 8 + 512].into_iter().any(|block| {
         let most = bytes / SPINE;
         (0..=most).any(|spines| (bytes - spines * SPINE) % block == 0)
     }) && bytes >= 0
