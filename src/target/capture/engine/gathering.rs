@@ -1,5 +1,6 @@
 //! What a pass does for a planner that gathers: a rehearsal makes room and plans, the others fill the records.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
@@ -76,23 +77,17 @@ impl Engine<'_> {
         if believed.is_some() {
             again.clear();
         }
-        let Ok(pointers) = self.store.bytes(gather.pointers, count.saturating_mul(8)) else {
+        again.retain(|(record, _)| *record < count);
+        self.filled = self.filled.saturating_add((count * len) as u64);
+        let Some(mut plan) = self.plan(gather, &again, settled..count)? else {
             return Ok(()); // those who look for the array will miss it too
         };
-        self.filled = self.filled.saturating_add((count * len) as u64);
-        let (pointers, _) = pointers.as_chunks::<8>();
-        let new = (settled..).zip(pointers.iter().skip(settled).map(|word| u64::from_le_bytes(*word)));
-        let again = again.into_iter().filter(|(record, _)| *record < count);
-        let (reader, deadline) = (&mut *self.reader, self.limits.deadline);
-        let mut look_up = |start, end| {
-            if deadline.has_passed() {
-                return Ok(None);
-            }
-            let mut found = Vec::new();
-            reader.presence(start, end, &mut found)?;
-            Ok(Some(found))
-        };
-        let mut plan = GatherPlan::new(gather, again.chain(new), &self.readable, &mut look_up)?;
+        let unmapped = |plan: &GatherPlan| plan.absent.iter().any(|(_, _, why)| *why == Missing::NotMapped);
+        if !self.rehearsing && !self.fresh && unmapped(&plan) {
+            // Structures in memory that was none before the stop: there are more of them since.
+            self.look_up_mappings()?;
+            plan = self.plan(gather, &again, settled..count)?.unwrap_or(plan);
+        }
         // What there was no time to look up is missing for that reason.
         self.out_of_time();
         if self.rehearsing {
@@ -117,6 +112,32 @@ impl Engine<'_> {
         let header = self.store.region().header().list(list);
         header.done.store(count as u64 == gather.count, Ordering::Release);
         Ok(())
+    }
+
+    /// A plan for structures of which record and address are known, and for those that the array names in `new`. `None`
+    /// where it is not here.
+    fn plan(
+        &mut self,
+        gather: &Gather,
+        known: &[(usize, u64)],
+        new: Range<usize>,
+    ) -> Result<Option<GatherPlan>, ReadError> {
+        let Ok(pointers) = self.store.bytes(gather.pointers, new.end.saturating_mul(8)) else {
+            return Ok(None);
+        };
+        let (pointers, _) = pointers.as_chunks::<8>();
+        let named = pointers.iter().skip(new.start).map(|word| u64::from_le_bytes(*word));
+        let (reader, deadline) = (&mut *self.reader, self.limits.deadline);
+        let mut look_up = |start, end| {
+            if deadline.has_passed() {
+                return Ok(None);
+            }
+            let mut found = Vec::new();
+            reader.presence(start, end, &mut found)?;
+            Ok(Some(found))
+        };
+        let wanted = known.iter().copied().chain(new.zip(named));
+        GatherPlan::new(gather, wanted, &self.readable, &mut look_up).map(Some)
     }
 
     fn patch(&mut self, plan: &GatherPlan) -> Result<(), ReadError> {
