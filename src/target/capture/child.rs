@@ -406,8 +406,10 @@ fn paused(
     let left = tracer.release();
     header.held_in_kernel.store(left as u32, Ordering::Release);
     header.released_ns.store(monotonic_ns(), Ordering::Release);
-    // Nobody waits for the rest.
-    sys::run_like(nix::unistd::getppid());
+    // Nobody waits for the rest, unless threads are held until the end of this process.
+    if left == 0 {
+        sys::run_like(nix::unistd::getppid());
+    }
     if quota.and_then(|quota| quota.throttled()) != throttled {
         header.throttled.store(1, Ordering::Release);
     }
