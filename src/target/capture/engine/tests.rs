@@ -5,7 +5,7 @@ use std::io::IoSliceMut;
 
 use super::super::runs::MAX_IOVECS;
 use super::*;
-use crate::memory::{Addr, Memory, MemoryError, Range};
+use crate::memory::{Addr, Gather, Memory, MemoryError, Place, Range, RecordShape};
 use crate::target::capture::reader::Pages;
 use crate::target::pages::PageRun;
 
@@ -84,14 +84,18 @@ impl RangeReader for Synthetic {
         let mut done = 0;
         for (range, buffer) in from.iter().zip(into) {
             assert_eq!(range.len, buffer.len() as u64);
-            for (index, page) in buffer.chunks_exact_mut(PAGE as usize).enumerate() {
-                let address = range.start.0 + index as u64 * PAGE;
-                match self.pages.get(&address).filter(|_| !self.bad.contains(&address)) {
-                    Some(&byte) => page.fill(byte),
+            let (mut address, mut rest) = (range.start.0, &mut **buffer);
+            while !rest.is_empty() {
+                let page = address & !(PAGE - 1);
+                let len = rest.len().min((page + PAGE - address) as usize);
+                let (piece, behind) = rest.split_at_mut(len);
+                match self.pages.get(&page).filter(|_| !self.bad.contains(&page)) {
+                    Some(&byte) => piece.fill(byte),
                     None if done == 0 => return Err(ReadError::Fault),
                     None => return Ok(done),
                 }
-                done += PAGE as usize;
+                done += len;
+                (address, rest) = (address + len as u64, behind);
             }
         }
         Ok(done)
@@ -325,4 +329,64 @@ fn two_readings_are_compared_word_by_word() {
     assert_eq!(header.changed_pages.load(Ordering::Relaxed), 1);
     assert_eq!(header.changed_bytes.load(Ordering::Relaxed), PAGE);
     assert_eq!(why(&store, 0x102000), Ok(200));
+}
+
+/// One structure of eight bytes, to which the first word at `ARRAY` points.
+struct Pointed;
+
+impl Pointed {
+    /// On a page that `Synthetic::with` fills with 0x41, so that this is where the pointer leads.
+    const ARRAY: u64 = 0x41000;
+    const STRUCTURE: u64 = 0x4141_4141_4141_4141;
+}
+
+impl Planner for Pointed {
+    fn wave(&mut self, wave: usize, captured: &dyn Memory) -> Vec<Request> {
+        Waves(&[&[(Pointed::ARRAY, 8)]]).wave(wave, captured)
+    }
+
+    fn gather(&mut self, _: &dyn Memory) -> Vec<Gather> {
+        let place = Place {
+            from: 0,
+            to: 8,
+            bytes: 8,
+            late: false,
+        };
+        vec![Gather {
+            what: "test",
+            list: 0,
+            pointers: Addr(Pointed::ARRAY),
+            count: 1,
+            shape: RecordShape::new(8, 16, 0, &[place], &[]).unwrap(),
+        }]
+    }
+}
+
+#[test]
+fn a_structure_in_memory_mapped_after_the_rehearsal_is_found() {
+    let mut target = Synthetic::with(Pointed::ARRAY, 1);
+    let mut store = target.store();
+    let limits = || Limits {
+        bytes: 1 << 30,
+        deadline: Deadline::at(u64::MAX),
+    };
+    let mut rehearsal = Engine::rehearsing(&mut target, &mut store, limits());
+    rehearsal.run(&mut Pointed).unwrap();
+    let learned = rehearsal.learned().unwrap();
+
+    let page = Pointed::STRUCTURE & !(PAGE - 1);
+    target.pages.insert(page, 7);
+    target.readable.push(Readable {
+        start: page,
+        end: page + PAGE,
+        pages: Pages::Present,
+    });
+    store.begin_second_pass();
+    Engine::continuing(&mut target, &mut store, limits(), learned)
+        .run(&mut Pointed)
+        .unwrap();
+    assert_eq!(
+        store.records_mut(0, 0..1),
+        [2, 0, 0, 0, 0, 0, 0, 0, 7, 7, 7, 7, 7, 7, 7, 7]
+    );
 }
