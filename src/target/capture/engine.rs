@@ -156,14 +156,12 @@ impl<'a> Engine<'a> {
 
     /// What this pass found out, for the next one. The mappings are looked up once more, and what was copied from
     /// mappings that are gone is left out.
-    pub(crate) fn learned(self) -> Result<Learned, ReadError> {
-        let readable = self.reader.readable()?;
+    pub(crate) fn learned(mut self) -> Result<Learned, ReadError> {
+        self.look_up_mappings()?;
+        self.holes.new = false;
         let shift = self.store.page_shift();
-        let copied: Vec<Run> = self
-            .copied
-            .into_iter()
-            .filter(|run| covers(&readable, run.start, run.end(shift)))
-            .collect();
+        let mut copied = std::mem::take(&mut self.copied);
+        copied.retain(|run| covers(&self.readable, run.start, run.end(shift)));
         let mut pieces = Pieces::new(&copied, shift);
         let mut calls: Vec<Vec<Run>> = std::iter::from_fn(|| pieces.next_batch()).collect();
         for call in &mut calls {
@@ -172,7 +170,7 @@ impl<'a> Engine<'a> {
             join(call, shift);
         }
         Ok(Learned {
-            readable,
+            readable: self.readable,
             calls,
             brought: Vec::new(),
             holes: self.holes,

@@ -9,8 +9,10 @@ use crate::memory::{Addr, MOST_LISTS, Memory, MemoryError, Missing, Range, Recor
 
 /// The largest window: a cluster beyond it is cut into several, each with its own place in the region.
 const MAX_WINDOW: u64 = 256 << 30;
-/// Clusters are rounded to this, so that memory mapped next to them a moment later still falls into their window.
+/// Clusters are rounded to this, with some room on either side, so that memory mapped next to them a moment later still
+/// falls into their window: a structure in two windows could not be had.
 const CLUSTER_ALIGN: u64 = 1 << 30;
+const CLUSTER_ROOM: u64 = 256 << 20;
 /// A window where the region is nearly full.
 const SMALL_WINDOW: u64 = 2 << 20;
 
@@ -477,8 +479,9 @@ pub(crate) fn mark_captured(states: &[AtomicU8], run: Run) {
 fn clusters(readable: &[(u64, u64)]) -> Vec<(u64, u64)> {
     let mut clusters: Vec<(u64, u64)> = Vec::new();
     for &(start, end) in readable {
-        let start = start / CLUSTER_ALIGN * CLUSTER_ALIGN;
+        let start = start.saturating_sub(CLUSTER_ROOM) / CLUSTER_ALIGN * CLUSTER_ALIGN;
         let end = end
+            .saturating_add(CLUSTER_ROOM)
             .checked_next_multiple_of(CLUSTER_ALIGN)
             .unwrap_or(u64::MAX / CLUSTER_ALIGN * CLUSTER_ALIGN);
         match clusters.last_mut() {

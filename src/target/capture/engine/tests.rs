@@ -18,6 +18,8 @@ struct Synthetic {
     swapped: Vec<u64>,
     of_file: Vec<u64>,
     bad: Vec<u64>,
+    /// Mapped once the mappings have been looked up.
+    grows: Option<Readable>,
     reads: Vec<Range>,
     lookups: usize,
 }
@@ -56,7 +58,9 @@ impl Synthetic {
 
 impl RangeReader for Synthetic {
     fn readable(&mut self) -> Result<Vec<Readable>, ReadError> {
-        Ok(self.readable.clone())
+        let now = self.readable.clone();
+        self.readable.extend(self.grows.take());
+        Ok(now)
     }
 
     fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
@@ -387,4 +391,29 @@ fn a_structure_in_memory_mapped_after_the_rehearsal_is_found() {
         .unwrap();
     let record = store.records_mut(0, 0..1);
     assert_eq!((record[0], &record[8..]), (2, &[7; 8][..]));
+}
+
+#[test]
+fn memory_mapped_far_away_during_the_rehearsal_is_read() {
+    const FAR: u64 = 0x7f00_0000_0000;
+    let mut target = Synthetic::with(0x100000, 1);
+    let mut store = target.store();
+    target.pages.insert(FAR, 7);
+    target.grows = Some(Readable {
+        start: FAR,
+        end: FAR + PAGE,
+        pages: Pages::Present,
+    });
+    let limits = || Limits {
+        bytes: 1 << 30,
+        deadline: Deadline::at(u64::MAX),
+    };
+    let mut rehearsal = Engine::rehearsing(&mut target, &mut store, limits());
+    rehearsal.run(&mut Waves(&[&[(0x100000, 8)]])).unwrap();
+    let learned = rehearsal.learned().unwrap();
+    store.begin_second_pass();
+    let waves: &[&[(u64, u64)]] = &[&[(0x100000, 8)], &[(FAR, 8)]];
+    let end = Engine::continuing(&mut target, &mut store, limits(), learned).run(&mut Waves(waves));
+    assert_eq!(end, Ok(End::Complete));
+    assert_eq!(why(&store, FAR), Ok(7));
 }
