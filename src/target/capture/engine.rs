@@ -2,15 +2,13 @@
 //! named and left alone; the rest is copied in few large calls. Bounded in bytes, pages, waves and time, whatever the
 //! planner asks for.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 
 use self::finding::Holes;
 use super::deadline::Deadline;
 use super::gather::GatherPlan;
 use super::reader::{RangeReader, ReadError, Readable};
-use super::region::Populating;
+use super::region::populating::Populating;
 use super::runs::{MAX_CALL_BYTES, Pieces, join};
 use super::store::{Run, Store};
 use crate::memory::{Gather, Missing, Planner, Request};
@@ -18,8 +16,6 @@ use crate::memory::{Gather, Missing, Planner, Request};
 /// A planner that has not ended by then is going in circles.
 const MAX_WAVES: usize = 320;
 
-/// The stack of a thread that only touches memory.
-const HELPER_STACK: usize = 256 << 10;
 /// Room made beforehand for the list of what a pass copies.
 const COPIED_EXPECTED: usize = 16 << 10;
 
@@ -93,8 +89,8 @@ pub(crate) struct Engine<'a> {
     gathered: Vec<Gather>,
     /// Read to gather it.
     gathered_bytes: u64,
-    /// What makes the memory for records.
-    populating: Vec<(Arc<Populating>, Option<JoinHandle<()>>)>,
+    /// Pages that need no memory before the next pass.
+    populating: Populating,
     end: End,
 }
 
@@ -119,7 +115,7 @@ impl<'a> Engine<'a> {
             gathering: Vec::new(),
             gathered: Vec::new(),
             gathered_bytes: 0,
-            populating: Vec::new(),
+            populating: Populating::default(),
             end: End::Running,
         }
     }
@@ -159,6 +155,7 @@ impl<'a> Engine<'a> {
     pub(crate) fn learned(mut self) -> Result<Learned, ReadError> {
         self.look_up_mappings()?;
         self.holes.new = false;
+        self.populating.finish();
         let shift = self.store.page_shift();
         let mut copied = std::mem::take(&mut self.copied);
         copied.retain(|run| covers(&self.readable, run.start, run.end(shift)));
@@ -276,13 +273,20 @@ impl<'a> Engine<'a> {
         join(&mut wanted, self.store.page_shift());
         let to_read = self.present(&wanted)?;
         let to_read = self.within_budget(to_read);
-        // Page by page, as they are written, they would cost more than twice as much.
-        for run in &to_read {
-            self.store.region().populate(run.page, run.pages);
+        if self.store.pass() == 1 {
+            for run in &to_read {
+                self.store.region_mut().make_dense(run.page, run.pages);
+            }
         }
         if !only_find {
+            // Page by page, as they are written, they would cost more than twice as much.
+            for run in &to_read {
+                self.store.region().populate(run.page, run.pages);
+            }
             return self.copy(&to_read);
         }
+        let runs = to_read.iter().map(|run| (run.page, run.pages));
+        self.populating.add(self.store.region(), runs);
         let pages = to_read.iter().map(|run| run.pages).sum();
         self.commit(&to_read, pages);
         Ok(())

@@ -3,26 +3,26 @@
 //! as they do in the target: neighbours there are neighbours here.
 #![allow(unsafe_code)]
 
+mod backing;
+pub(super) mod populating;
+
 use std::io;
-use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
-use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::sys::mman::{MmapAdvise, madvise, munmap};
 
+use self::backing::{Backing, HUGE_PAGE};
 use crate::memory::MOST_LISTS;
 use crate::target::pages::page_size;
-use crate::target::sys::io_error;
 
 /// How many windows of the target's address space a capture can hold.
 pub(crate) const MAX_WINDOWS: usize = 16 * 1024;
 
-/// Pages given their memory in one call.
-const POPULATED_AT_ONCE: usize = 256;
+/// Bytes given their memory in one call.
+const POPULATED_AT_ONCE: usize = HUGE_PAGE;
 
 /// Longest message a failing child can leave.
 const MESSAGE_BYTES: usize = 512;
@@ -159,7 +159,10 @@ pub(crate) struct Region {
     states_at: usize,
     pages_at: usize,
     pages: usize,
+    dense: usize,
     page_bytes: usize,
+    /// What is behind it, where that can be huge pages.
+    file: Option<OwnedFd>,
 }
 
 // SAFETY: the mapping belongs to this value alone, is never unmapped before it is dropped, and everything that is
@@ -198,18 +201,37 @@ impl Region {
             .and_then(|len| len.checked_add(pages_at))
             .and_then(NonZeroUsize::new)
             .ok_or_else(too_large)?;
-        let base = map_shared(map_len)?.cast();
-        // A sparse region in huge pages would cost 2 MiB for each page captured.
-        // SAFETY: the range is the mapping just made; the advice changes no content.
-        let _ = unsafe { madvise(base.cast(), map_len.get(), MmapAdvise::MADV_NOHUGEPAGE) };
+        let backing = Backing::new(map_len)?;
+        let base = backing.base.cast();
+        let dense = match backing.huge {
+            Some(_) => dense_from(pages_at, pages, page_bytes),
+            None => pages,
+        };
+        // What is captured here and there would cost 2 MiB for each page.
+        let sparse = pages_at + dense * page_bytes;
+        // SAFETY: the range is part of the mapping just made; the advice changes no content.
+        let _ = unsafe { madvise(base.cast(), sparse, MmapAdvise::MADV_NOHUGEPAGE) };
         Ok(Region {
             base,
             map_len: map_len.get(),
             states_at,
             pages_at,
             pages,
+            dense,
             page_bytes,
+            file: backing.huge,
         })
+    }
+
+    /// The first page of the part for what is filled without gaps, which may lie in huge pages; it starts with one. The
+    /// number of all pages where there is no such part.
+    pub(crate) fn dense(&self) -> usize {
+        self.dense
+    }
+
+    /// How many pages are a huge page.
+    pub(crate) fn huge_pages(&self) -> usize {
+        (HUGE_PAGE / self.page_bytes).max(1)
     }
 
     /// How many pages it has room for.
@@ -283,52 +305,39 @@ impl Region {
 
     /// Gives some pages their memory, so that writing them later does not stop for it. Their content stays.
     pub(crate) fn populate(&self, page: usize, pages: usize) {
-        if page.checked_add(pages).is_none_or(|end| end > self.pages) {
-            return;
-        }
-        // Piece by piece: whoever needs more address space waits for the call that is under way.
-        for first in (page..page + pages).step_by(POPULATED_AT_ONCE) {
-            self.populate_piece(first, POPULATED_AT_ONCE.min(page + pages - first));
+        if let Some(stretch) = self.stretch(page, pages) {
+            // Piece by piece: whoever needs more address space waits for the call that is under way.
+            stretch.pieces().for_each(|piece| piece.populate());
         }
     }
 
-    fn populate_piece(&self, page: usize, pages: usize) {
-        let (at, len) = (self.pages_at + page * self.page_bytes, pages * self.page_bytes);
-        // SAFETY: the caller has seen to it that the range lies inside the mapping; its content does not change.
-        let done = unsafe { libc::madvise(self.base.byte_add(at).as_ptr().cast(), len, libc::MADV_POPULATE_WRITE) };
-        if done != 0 {
-            // Before Linux 5.14: by touching them.
-            for page in 0..pages {
-                // SAFETY: inside the mapping and aligned; an atomic or with zero changes nothing, whoever else looks.
-                let byte = unsafe {
-                    self.base
-                        .byte_add(at + page * self.page_bytes)
-                        .cast::<AtomicU8>()
-                        .as_ref()
-                };
-                byte.fetch_or(0, Ordering::Relaxed);
-            }
-        }
-    }
-
-    /// The same, to be done by whichever threads have the time.
-    ///
-    /// # Safety
-    ///
-    /// The region must not be dropped before it is done, or must never be (the child that captures ends without
-    /// destructors).
-    pub(crate) unsafe fn populate_together(&self, page: usize, pages: usize) -> Arc<Populating> {
-        let pages = if page.checked_add(pages).is_some_and(|end| end <= self.pages) {
-            pages
-        } else {
-            0
-        };
-        Arc::new(Populating {
-            region: ManuallyDrop::new(Region { ..*self }),
-            page,
-            pages,
-            begun: AtomicUsize::new(0),
+    /// Some pages, to be given their memory by another thread.
+    pub(super) fn stretch(&self, page: usize, pages: usize) -> Option<Stretch> {
+        let inside = page.checked_add(pages).is_some_and(|end| end <= self.pages);
+        let at = self.pages_at + page * self.page_bytes;
+        inside.then(|| Stretch {
+            // SAFETY: inside the mapping.
+            at: unsafe { self.base.byte_add(at) },
+            len: pages * self.page_bytes,
+            page_bytes: self.page_bytes,
         })
+    }
+
+    /// Lets those huge pages that lie wholly in `pages` be huge: for what will be filled without gaps and has no memory
+    /// yet. To be called before it is filled.
+    pub(crate) fn make_dense(&mut self, page: usize, pages: usize) {
+        let Some(file) = &self.file else { return };
+        let Some(end) = page.checked_add(pages).filter(|end| *end <= self.dense) else {
+            return;
+        };
+        let first = (self.pages_at + page * self.page_bytes).next_multiple_of(HUGE_PAGE);
+        let behind = (self.pages_at + end * self.page_bytes) / HUGE_PAGE * HUGE_PAGE;
+        let Some(len) = behind.checked_sub(first).and_then(NonZeroUsize::new) else {
+            return;
+        };
+        // SAFETY: inside the mapping, whose bytes are those of the file at the same offsets: the same memory as before,
+        // without the advice. It fails before it has changed anything.
+        let _ = unsafe { backing::map_again(self.base.byte_add(first).cast(), len, file, first) };
     }
 
     /// The pages, to be filled.
@@ -340,28 +349,47 @@ impl Region {
     }
 }
 
-/// Pages that are being given their memory, piece by piece.
-pub(crate) struct Populating {
-    region: ManuallyDrop<Region>,
-    page: usize,
-    pages: usize,
-    /// How many of the pages somebody has begun with.
-    begun: AtomicUsize,
+/// Pages of a region in a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stretch {
+    at: NonNull<u8>,
+    len: usize,
+    page_bytes: usize,
 }
 
-impl Populating {
-    /// Goes on until nothing is left to begin with.
-    pub(crate) fn work(&self) {
-        loop {
-            let done = self.begun.fetch_add(POPULATED_AT_ONCE, Ordering::Relaxed);
-            let left = self.pages.saturating_sub(done);
-            if left == 0 {
-                return;
+// SAFETY: all that is done with its memory, by any thread, changes nothing of its content.
+unsafe impl Send for Stretch {}
+
+impl Stretch {
+    /// The same, cut into pieces.
+    fn pieces(self) -> impl Iterator<Item = Stretch> {
+        (0..self.len).step_by(POPULATED_AT_ONCE).map(move |from| Stretch {
+            // SAFETY: inside the stretch.
+            at: unsafe { self.at.byte_add(from) },
+            len: POPULATED_AT_ONCE.min(self.len - from),
+            ..self
+        })
+    }
+
+    /// Gives it its memory. The mapping must be there still.
+    fn populate(self) {
+        // SAFETY: a range of the mapping; its content does not change.
+        let done = unsafe { libc::madvise(self.at.as_ptr().cast(), self.len, libc::MADV_POPULATE_WRITE) };
+        if done != 0 {
+            // Before Linux 5.14: by touching them.
+            for at in (0..self.len).step_by(self.page_bytes) {
+                // SAFETY: inside the mapping and aligned; an atomic or with zero changes nothing, whoever else looks.
+                let byte = unsafe { self.at.byte_add(at).cast::<AtomicU8>().as_ref() };
+                byte.fetch_or(0, Ordering::Relaxed);
             }
-            self.region
-                .populate_piece(self.page + done, POPULATED_AT_ONCE.min(left));
         }
     }
+}
+
+/// The first page of the last quarter that starts a huge page.
+fn dense_from(pages_at: usize, pages: usize, page_bytes: usize) -> usize {
+    let start = (pages_at + (pages - pages / 4) * page_bytes).next_multiple_of(HUGE_PAGE);
+    ((start - pages_at) / page_bytes).min(pages)
 }
 
 impl Drop for Region {
@@ -373,21 +401,5 @@ impl Drop for Region {
 
 const _: () = assert!(size_of::<Header>().is_multiple_of(8));
 
-fn map_shared(len: NonZeroUsize) -> io::Result<NonNull<std::ffi::c_void>> {
-    let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-    let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
-    // SAFETY: a new mapping at an address of the kernel's choice.
-    let first = match unsafe { mmap_anonymous(None, len, protection, flags) } {
-        Ok(base) => return Ok(base),
-        Err(errno) => io_error(errno),
-    };
-    // With vm.overcommit_memory=2 the kernel ignores MAP_NORESERVE but does not count a sparse file. ftruncate above
-    // RLIMIT_FSIZE would be a SIGXFSZ.
-    let Ok((RLIM_INFINITY, _)) = getrlimit(Resource::RLIMIT_FSIZE) else {
-        return Err(first);
-    };
-    let file = memfd_create("gomemscan", MFdFlags::MFD_CLOEXEC).map_err(io_error)?;
-    nix::unistd::ftruncate(&file, len.get() as i64).map_err(io_error)?;
-    // SAFETY: as above; the file is ours alone and keeps its length.
-    unsafe { mmap(None, len, protection, flags, &file, 0) }.map_err(io_error)
-}
+#[cfg(test)]
+mod tests;

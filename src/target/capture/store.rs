@@ -16,6 +16,8 @@ const CLUSTER_ROOM: u64 = 256 << 20;
 /// A window where the region is nearly full.
 const SMALL_WINDOW: u64 = 2 << 20;
 
+/// Records of so many bytes go to the dense part of the region: of fewer, the rest of a huge page would be too much.
+const WORTH_DENSE: usize = 4 << 20;
 /// Records made room for beyond those known.
 const SPARE_RECORDS: usize = 16 << 10;
 
@@ -65,6 +67,8 @@ pub(crate) struct Store {
     windows: Vec<Window>,
     clusters: Vec<(u64, u64)>,
     next_page: usize,
+    /// The same of the region's dense part.
+    next_dense: usize,
     pass: u8,
     shift: u32,
     last: AtomicUsize,
@@ -100,8 +104,10 @@ impl Store {
         let region = Region::new(wanted, byte_budget.min(1 << 30))?;
         let shift = region.page_bytes().trailing_zeros();
         let last = AtomicUsize::new(0);
+        let next_dense = region.dense();
         Ok(Store {
             region,
+            next_dense,
             windows: Vec::new(),
             clusters,
             next_page: 0,
@@ -124,16 +130,24 @@ impl Store {
         self.next_page = self.next_page.max(1);
         let wanted = count.checked_add(count / 2)?.checked_add(SPARE_RECORDS)?;
         let pages = wanted.checked_mul(len)?.div_ceil(1 << self.shift);
-        let pages = pages.min(self.region.pages().checked_sub(self.next_page)? / 2);
+        let dense = count.saturating_mul(len) >= WORTH_DENSE && self.next_dense < self.region.pages();
+        let (next, end) = match dense {
+            true => (&mut self.next_dense, self.region.pages()),
+            false => (&mut self.next_page, self.region.dense()),
+        };
+        let (first, pages) = (*next, pages.min(end.checked_sub(*next)? / 2));
+        *next = match dense {
+            true => (first + pages.next_multiple_of(self.region.huge_pages())).min(end),
+            false => first + pages,
+        };
         let area = RecordArea {
-            start: self.next_page << self.shift,
+            start: first << self.shift,
             len,
             room: (pages << self.shift) / len.max(1),
         };
         let header = self.region.header().list(list);
         header.bytes.store(len as u64, Ordering::Relaxed);
-        header.page.store(self.next_page as u64, Ordering::Release);
-        self.next_page += pages;
+        header.page.store(first as u64, Ordering::Release);
         *self.records.get_mut(list)? = Some(area);
         Some(area)
     }
@@ -359,7 +373,7 @@ impl Store {
         let pages = (end.checked_sub(start)? >> self.shift) as usize;
         let count = self.windows.len();
         let slot = self.region.windows().get(count)?;
-        if pages == 0 || pages > self.region.pages() - self.next_page {
+        if pages == 0 || pages > self.region.dense() - self.next_page {
             return None;
         }
         let window = Window {

@@ -2,11 +2,9 @@
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
-use std::thread::JoinHandle;
 
-use super::{End, Engine, HELPER_STACK};
+use super::{End, Engine};
 use crate::memory::{Gather, Memory, Missing, Planner, RecordShape};
-use crate::spare;
 use crate::target::capture::gather::{self, GatherCall, GatherPlan};
 use crate::target::capture::reader::ReadError;
 
@@ -41,16 +39,7 @@ impl Engine<'_> {
             };
             let shift = self.store.page_shift();
             let (page, pages) = (area.start >> shift, (count.min(area.room) * len).div_ceil(1 << shift));
-            // SAFETY: only the child rehearses, and it ends without destructors.
-            #[allow(unsafe_code)]
-            let populating = unsafe { self.store.region().populate_together(page, pages) };
-            let helper = || {
-                let shared = populating.clone();
-                let thread = std::thread::Builder::new().stack_size(HELPER_STACK);
-                thread.spawn(move || shared.work()).ok()
-            };
-            let helper = spare::cpu().then(helper).flatten();
-            self.populating.push((populating, helper));
+            self.populating.add(self.store.region(), std::iter::once((page, pages)));
         }
     }
 
@@ -92,11 +81,6 @@ impl Engine<'_> {
         self.out_of_time();
         if self.rehearsing {
             plan.count = count;
-            for (populating, thread) in self.populating.drain(..) {
-                populating.work();
-                // It does not panic.
-                let _ = thread.map(JoinHandle::join);
-            }
             self.gathering.push(plan);
             return Ok(());
         }

@@ -1,0 +1,121 @@
+//! The memory behind a region. A tmpfs of its own, mounted nowhere, gives huge pages where they are to be had without
+//! work: the records of a million spans then cost tens of page faults instead of tens of thousands. Without the right to
+//! make one it is plain shared memory.
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, OwnedFd};
+use std::ptr::NonNull;
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use rustix::fs::{Mode, OFlags, openat};
+use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
+
+use crate::target::sys::io_error;
+
+/// Bytes of a huge page, as x86-64 and arm64 with pages of 4 KiB have them.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
+
+/// Shared memory that starts as zeroes and takes none until it is touched.
+pub(crate) struct Backing {
+    /// Its first byte.
+    pub base: NonNull<std::ffi::c_void>,
+    /// The file behind it, where that may lie in huge pages.
+    pub huge: Option<OwnedFd>,
+}
+
+impl Backing {
+    /// Maps `len` bytes.
+    pub(crate) fn new(len: NonZeroUsize) -> io::Result<Backing> {
+        let huge = files_may_have(len).then(huge_file).flatten();
+        if let Some(file) = huge
+            && let Ok(base) = map_file(&file, len)
+        {
+            let huge = Some(file);
+            return Ok(Backing { base, huge });
+        }
+        let base = map_small(len)?;
+        Ok(Backing { base, huge: None })
+    }
+}
+
+fn map_small(len: NonZeroUsize) -> io::Result<NonNull<std::ffi::c_void>> {
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let first = match unsafe { mmap_anonymous(None, len, protection(), flags()) } {
+        Ok(base) => return Ok(base),
+        Err(errno) => io_error(errno),
+    };
+    // With vm.overcommit_memory=2 the kernel ignores MAP_NORESERVE but does not count a sparse file.
+    if !files_may_have(len) {
+        return Err(first);
+    }
+    let file = memfd_create("gomemscan", MFdFlags::MFD_CLOEXEC).map_err(io_error)?;
+    map_file(&file, len)
+}
+
+/// Whether a file may be that long: ftruncate above RLIMIT_FSIZE would be a SIGXFSZ.
+fn files_may_have(len: NonZeroUsize) -> bool {
+    getrlimit(Resource::RLIMIT_FSIZE).is_ok_and(|(limit, _)| limit == RLIM_INFINITY || limit >= len.get() as u64)
+}
+
+fn map_file(file: &impl AsFd, len: NonZeroUsize) -> io::Result<NonNull<std::ffi::c_void>> {
+    nix::unistd::ftruncate(file, len.get() as i64).map_err(io_error)?;
+    // SAFETY: a new mapping at an address of the kernel's choice; the file is ours alone and keeps its length.
+    unsafe { mmap(None, len, protection(), flags(), file, 0) }.map_err(io_error)
+}
+
+/// Maps `len` bytes of a file at `offset` once more, in place of what is at `at`; without whatever was advised there.
+///
+/// # Safety
+///
+/// What is mapped at `at` must be just these bytes of the same file, by [`Backing::new`].
+pub(super) unsafe fn map_again(
+    at: NonNull<std::ffi::c_void>,
+    len: NonZeroUsize,
+    file: &OwnedFd,
+    offset: usize,
+) -> io::Result<()> {
+    let address = NonZeroUsize::new(at.as_ptr().addr());
+    // SAFETY: as the caller has seen to.
+    unsafe {
+        mmap(
+            address,
+            len,
+            protection(),
+            flags() | MapFlags::MAP_FIXED,
+            file,
+            offset as i64,
+        )
+    }
+    .map(|_| ())
+    .map_err(io_error)
+}
+
+fn protection() -> ProtFlags {
+    ProtFlags::PROT_READ | ProtFlags::PROT_WRITE
+}
+
+fn flags() -> MapFlags {
+    MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE
+}
+
+/// A file without a name in a tmpfs that exists as long as the file is in use.
+fn huge_file() -> Option<OwnedFd> {
+    // A filter may kill for calls that it does not know.
+    // SAFETY: without further arguments, changes nothing.
+    if unsafe { libc::prctl(libc::PR_GET_SECCOMP) } != 0 {
+        return None;
+    }
+    let tmpfs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).ok()?;
+    // No limit, as for other shared memory; huge pages that are at hand, unless a mapping is advised otherwise.
+    fsconfig_set_string(&tmpfs, "size", "0").ok()?;
+    fsconfig_set_string(&tmpfs, "huge", "always").ok()?;
+    fsconfig_create(&tmpfs).ok()?;
+    let attributes =
+        MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let root = fsmount(&tmpfs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).ok()?;
+    let how = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    openat(&root, ".", how, Mode::RUSR | Mode::WUSR).ok()
+}

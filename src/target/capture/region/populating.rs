@@ -1,0 +1,89 @@
+//! Pages that are given their memory ahead of time, by a thread of its own where a CPU is to spare for it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::{Region, Stretch};
+use crate::spare;
+
+/// The stack of a thread that only touches memory.
+const STACK: usize = 256 << 10;
+
+/// What still waits for its memory.
+#[derive(Default)]
+struct Queue {
+    pieces: VecDeque<Stretch>,
+    /// Nothing comes after these.
+    closed: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    more: Condvar,
+}
+
+/// Pages of one region on their way to their memory. It must not outlive the region.
+#[derive(Default)]
+pub(in super::super) struct Populating {
+    shared: Arc<Shared>,
+    helper: Option<JoinHandle<()>>,
+}
+
+impl Populating {
+    /// Adds pages of `region`, given as the first and how many. They have their memory once [`Populating::finish`] has
+    /// returned.
+    pub(in super::super) fn add(&mut self, region: &Region, runs: impl Iterator<Item = (usize, usize)>) {
+        let stretches = runs.filter_map(|(page, pages)| region.stretch(page, pages));
+        let pieces = stretches.flat_map(Stretch::pieces);
+        self.shared.lock().pieces.extend(pieces);
+        self.shared.more.notify_one();
+        if self.helper.is_none() && spare::cpu() {
+            let shared = self.shared.clone();
+            let thread = std::thread::Builder::new().stack_size(STACK);
+            self.helper = thread.spawn(move || shared.work()).ok();
+        }
+    }
+
+    /// Sees to it that all of them have it.
+    pub(in super::super) fn finish(&mut self) {
+        self.shared.lock().closed = true;
+        self.shared.more.notify_all();
+        self.shared.work();
+        if let Some(helper) = self.helper.take() {
+            // It does not panic.
+            let _ = helper.join();
+        }
+    }
+}
+
+impl Drop for Populating {
+    /// What still waits for its memory goes without.
+    fn drop(&mut self) {
+        self.shared.lock().pieces.clear();
+        self.finish();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on until nothing is left and nothing comes any more.
+    fn work(&self) {
+        let mut queue = self.lock();
+        loop {
+            match queue.pieces.pop_front() {
+                Some(piece) => {
+                    drop(queue);
+                    piece.populate();
+                    queue = self.lock();
+                }
+                None if queue.closed => return,
+                None => queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
