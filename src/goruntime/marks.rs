@@ -150,27 +150,35 @@ impl<'a> MarkReader<'a> {
 }
 
 /// Set bits among the first `nelems`, in a bitmap or in the marks beside it, which may be fewer.
+#[inline]
 fn count(bits: &[u8], inline: &[u8], nelems: u32) -> u32 {
     let (words, _) = bits.as_chunks::<8>();
-    let mut rest = inline;
-    let mut left = nelems;
-    let mut count = 0;
+    let words = words.iter().map(|word| u64::from_le_bytes(*word));
+    if inline.is_empty() {
+        return count_words(words, nelems);
+    }
+    let beside = inline.chunks(8).map(|bytes| {
+        let mut word = [0; 8];
+        word.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        u64::from_le_bytes(word)
+    });
+    let beside = beside.chain(std::iter::repeat(0));
+    count_words(words.zip(beside).map(|(word, more)| word | more), nelems)
+}
+
+#[inline]
+fn count_words(words: impl Iterator<Item = u64>, nelems: u32) -> u32 {
+    let (mut left, mut count) = (nelems, 0);
     for word in words {
-        let mut more = [0; 8];
-        let (these, behind) = rest.split_at(rest.len().min(8));
-        more.iter_mut().zip(these).for_each(|(to, from)| *to = *from);
-        rest = behind;
-        let set = u64::from_le_bytes(*word) | u64::from_le_bytes(more);
-        let (slots, mask) = match left {
-            0..64 => (left, (1u64 << left) - 1),
-            64.. => (64, u64::MAX),
-        };
+        if left < 64 {
+            return count + (word & ((1u64 << left) - 1)).count_ones();
+        }
+        left -= 64;
         // Mostly all of them are marked.
-        count += match set & mask {
-            all if all == mask => slots,
+        count += match word {
+            u64::MAX => 64,
             some => some.count_ones(),
         };
-        left -= slots;
     }
     count
 }
