@@ -373,7 +373,7 @@ fn paused(
         .ok_or_else(|| Failed::new(Failure::Internal, "nothing to copy with"))?;
     // SAFETY: this process ends without destructors, and between here and the end of `copy` nothing looks at pages.
     let parts = unsafe { store.region_mut().lend() };
-    let planned: Vec<Planned> = learned.gathering.iter().map(Planned::of).collect();
+    let mut planned: Vec<Planned> = learned.gathering.iter().map(Planned::of).collect();
     let areas = |plan: &GatherPlan| store.record_area(plan.list);
     let gathering = learned.gathering.iter_mut();
     let gathering = gathering
@@ -398,6 +398,9 @@ fn paused(
     }
     let mut engine = Engine::continuing(reader, store, Limits { bytes, deadline }, learned);
     engine.run(planner)?;
+    for planned in &mut planned {
+        engine.mend(planned)?;
+    }
     let (copied, gathered) = engine.into_done();
     process.recheck_stopped()?;
     let header = store.region().header();
@@ -482,11 +485,12 @@ fn drop_what_moved(
     {
         store.set_missing(*run, Missing::NotMapped);
     }
-    for Planned { list, shape, calls } in planned {
+    for planned in planned {
+        let Planned { list, shape, calls, .. } = planned;
         let moved = |start: u64, len: u64| !covers(&readable, start, start.saturating_add(len));
         let moved_in = |call: &&GatherCall| call.ranges().iter().any(|range| moved(range.start.0, range.len));
         for (record, addr) in calls.iter().filter(moved_in).flat_map(GatherCall::structures) {
-            if moved(addr, shape.size() as u64) {
+            if planned.stands(record) && moved(addr, shape.size() as u64) {
                 store.miss_record(*list, record, shape, Missing::NotMapped);
             }
         }

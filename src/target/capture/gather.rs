@@ -19,6 +19,8 @@ use crate::target::pages::PageRun;
 const MAX_STRUCTURES: usize = 2048;
 /// After so many unreadable stretches of one call the rest of it is given up.
 const MAX_FAULTS: usize = 64;
+/// Structures whose place in the array is looked up while the target stands still.
+const MOST_COMPARED: usize = 16 << 10;
 
 /// As [`RangeReader::read`](super::reader::RangeReader::read).
 pub(crate) type Read<'a> = dyn FnMut(&[Range], &mut [IoSliceMut<'_>]) -> Result<usize, ReadError> + 'a;
@@ -292,12 +294,15 @@ impl GatherCall {
     }
 }
 
-/// Which records are to be made, of which list, from which structures.
+/// Which records are to be made, of which list, from which structures. That was found out before the stop, from an array
+/// that may have been somebody else's memory by then.
 #[derive(Debug)]
 pub(crate) struct Planned {
     pub list: usize,
     pub shape: RecordShape,
     pub calls: Vec<GatherCall>,
+    /// The records that were made from other structures after all, ascending.
+    mended: Vec<usize>,
 }
 
 impl Planned {
@@ -306,35 +311,63 @@ impl Planned {
             list: plan.list,
             shape: plan.shape.clone(),
             calls: plan.calls.clone(),
+            mended: Vec::new(),
         }
     }
 
-    /// Which structures there are was found out before the stop. Those that the array does not name where it named them
-    /// have no record.
+    /// Records of structures that the array as it is now does not name in their place, each with the address that it
+    /// names. The target stands still: of many records a few are looked at, and all only if one of these is wrong.
+    pub(crate) fn wrong(&self, store: &Store, gather: &Gather) -> Vec<(usize, u64)> {
+        let records: usize = self.calls.iter().map(|call| call.records).sum();
+        let every = records.div_ceil(MOST_COMPARED).max(1);
+        match self.differing(store, gather, every) {
+            few if few.is_empty() || every == 1 => few,
+            _ => self.differing(store, gather, 1),
+        }
+    }
+
+    /// Notes that these records (ascending) have been made anew.
+    pub(crate) fn mend(&mut self, records: Vec<usize>) {
+        self.mended = records;
+    }
+
+    /// Whether the record was made as planned.
+    pub(crate) fn stands(&self, record: usize) -> bool {
+        self.mended.binary_search(&record).is_err()
+    }
+
+    /// Structures that the array does not name where it named them have no record.
     pub(crate) fn drop_unnamed(&self, store: &mut Store, gathered: &[Gather]) {
         let Some(gather) = gathered.iter().find(|gather| gather.list == self.list) else {
             return;
         };
+        for (record, _) in self.differing(store, gather, 1) {
+            if self.stands(record) {
+                store.miss_record(self.list, record, &self.shape, Missing::NotCaptured);
+            }
+        }
+    }
+
+    fn differing(&self, store: &Store, gather: &Gather, every: usize) -> Vec<(usize, u64)> {
+        let mut differing = Vec::new();
         for call in &self.calls {
             let records = call.records();
             let at = Addr(gather.pointers.0.wrapping_add((records.start as u64).wrapping_mul(8)));
             // Without the array nobody looks at the records.
             let pointers = store.bytes(at, records.len().saturating_mul(8)).unwrap_or_default();
-            let mut named = pointers.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-            let mut wrong = Vec::new();
+            let pointers = pointers.as_chunks::<8>().0;
             for (row, _) in &call.rows {
-                let mut addr = row.addr;
-                for (record, named) in (row.record..row.record + row.count).zip(named.by_ref()) {
-                    if named != addr {
-                        wrong.push(record);
+                let named = pointers.get(row.record - records.start..).unwrap_or_default();
+                for (index, named) in named.iter().enumerate().take(row.count).step_by(every) {
+                    let named = u64::from_le_bytes(*named);
+                    if named != row.addr.wrapping_add(row.stride.wrapping_mul(index as u64)) {
+                        differing.push((row.record + index, named));
                     }
-                    addr = addr.wrapping_add(row.stride);
                 }
             }
-            for record in wrong {
-                store.miss_record(self.list, record, &self.shape, Missing::NotCaptured);
-            }
         }
+        differing.sort_unstable();
+        differing
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::{End, Engine};
 use crate::memory::{Gather, Memory, Missing, Planner, RecordShape};
-use crate::target::capture::gather::{self, GatherCall, GatherPlan};
+use crate::target::capture::gather::{self, GatherCall, GatherPlan, Planned};
 use crate::target::capture::reader::ReadError;
 
 /// Structures looked for once more in the stop: of each P's store of unused ones some were never written.
@@ -68,15 +68,9 @@ impl Engine<'_> {
         }
         again.retain(|(record, _)| *record < count);
         self.filled = self.filled.saturating_add((count * len) as u64);
-        let Some(mut plan) = self.plan(gather, &again, settled..count)? else {
+        let Some(mut plan) = self.plan_here(gather, &again, settled..count)? else {
             return Ok(()); // those who look for the array will miss it too
         };
-        let unmapped = |plan: &GatherPlan| plan.absent.iter().any(|(_, _, why)| *why == Missing::NotMapped);
-        if !self.rehearsing && !self.fresh && unmapped(&plan) {
-            // Structures in memory that was none before the stop: there are more of them since.
-            self.look_up_mappings()?;
-            plan = self.plan(gather, &again, settled..count)?.unwrap_or(plan);
-        }
         // What there was no time to look up is missing for that reason.
         self.out_of_time();
         if self.rehearsing {
@@ -84,17 +78,63 @@ impl Engine<'_> {
             self.gathering.push(plan);
             return Ok(());
         }
-        for plan in believed.into_iter().chain([&plan]) {
-            self.note_absent(plan);
-            self.patch(plan)?;
+        if let Some(known) = &known {
+            if believed.is_some() {
+                self.note_absent(known);
+                self.patch(known)?;
+            }
+            self.make_records(&known.calls, gather)?;
         }
-        let calls = || known.iter().flat_map(|plan| &plan.calls).chain(&plan.calls);
-        let mut buffer = gather::scratch(calls());
-        for call in calls() {
-            self.gather_call(call, list, &gather.shape, &mut buffer)?;
-        }
+        self.carry_out(&plan, gather)?;
         let header = self.store.region().header().list(list);
         header.done.store(count as u64 == gather.count, Ordering::Release);
+        Ok(())
+    }
+
+    /// Makes the records of structures anew that were planned by an array that names others in their place by now.
+    pub(crate) fn mend(&mut self, planned: &mut Planned) -> Result<(), ReadError> {
+        let Some(gather) = self.gathered.iter().find(|gather| gather.list == planned.list) else {
+            return Ok(());
+        };
+        let gather = gather.clone();
+        let wrong = planned.wrong(self.store, &gather);
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        if let Some(plan) = self.plan_here(&gather, &wrong, 0..0)? {
+            self.carry_out(&plan, &gather)?;
+            planned.mend(wrong.into_iter().map(|(record, _)| record).collect());
+        }
+        Ok(())
+    }
+
+    /// As [`Engine::plan`]; structures in memory that was none before the stop are found there, if there is any by now.
+    fn plan_here(
+        &mut self,
+        gather: &Gather,
+        known: &[(usize, u64)],
+        new: Range<usize>,
+    ) -> Result<Option<GatherPlan>, ReadError> {
+        let plan = self.plan(gather, known, new.clone())?;
+        let unmapped = |plan: &GatherPlan| plan.absent.iter().any(|(_, _, why)| *why == Missing::NotMapped);
+        if self.rehearsing || self.fresh || !plan.as_ref().is_some_and(unmapped) {
+            return Ok(plan);
+        }
+        self.look_up_mappings()?;
+        self.plan(gather, known, new)
+    }
+
+    fn carry_out(&mut self, plan: &GatherPlan, gather: &Gather) -> Result<(), ReadError> {
+        self.note_absent(plan);
+        self.patch(plan)?;
+        self.make_records(&plan.calls, gather)
+    }
+
+    fn make_records(&mut self, calls: &[GatherCall], gather: &Gather) -> Result<(), ReadError> {
+        let mut buffer = gather::scratch(calls.iter());
+        for call in calls {
+            self.gather_call(call, gather.list, &gather.shape, &mut buffer)?;
+        }
         Ok(())
     }
 

@@ -243,9 +243,10 @@ fn no_time_to_look_structures_up_is_told_as_such() {
     assert_eq!(found, [Ok(0), Err(Missing::BudgetSpent)]);
 }
 
-#[test]
-fn what_the_array_does_not_name_any_more_has_no_record() {
-    let pointers: Vec<u64> = (0..100).map(|index| 0x20_0000 + index * SIZE).collect();
+/// Rehearses with an array of so many structures, has the array name others at some places, and gathers again. What
+/// became of each, by the word at its offset 16.
+fn renamed(count: u64, others: &[(u64, u64)], mend: bool) -> Vec<Result<u64, Missing>> {
+    let pointers: Vec<u64> = (0..count).map(|index| 0x20_0000 + index * SIZE).collect();
     let mut target = Words::with(&pointers);
     let ranges: Vec<(u64, u64)> = target.readable.iter().map(|range| (range.start, range.end)).collect();
     let mut store = Store::new(&ranges, 1 << 20).unwrap();
@@ -254,25 +255,63 @@ fn what_the_array_does_not_name_any_more_has_no_record() {
         deadline: Deadline::at(u64::MAX),
     };
     let mut rehearsal = Engine::rehearsing(&mut target, &mut store, limits);
-    rehearsal.run(&mut Wish(100)).unwrap();
+    rehearsal.run(&mut Wish(count)).unwrap();
     let learned = rehearsal.learned().unwrap();
-    let planned: Vec<Planned> = learned.gathering.iter().map(Planned::of).collect();
-    target.written.insert(POINTERS + 8 * 40, 0x20_0000);
+    let mut planned: Vec<Planned> = learned.gathering.iter().map(Planned::of).collect();
+    for (index, addr) in others {
+        target.written.insert(POINTERS + 8 * index, *addr);
+    }
     store.begin_second_pass();
     let mut engine = Engine::continuing(&mut target, &mut store, limits, learned);
-    assert_eq!(engine.run(&mut Wish(100)), Ok(End::Complete));
+    assert_eq!(engine.run(&mut Wish(count)), Ok(End::Complete));
+    if mend {
+        planned.iter_mut().for_each(|planned| engine.mend(planned).unwrap());
+    }
     let (_, gathered) = engine.into_done();
     planned
         .iter()
         .for_each(|planned| planned.drop_unnamed(&mut store, &gathered));
-    let (at, _) = store.records(wish(100).list).unwrap();
+    let (at, _) = store.records(wish(count).list).unwrap();
     let records = std::sync::Arc::new(store.region().data()[at].to_vec());
-    let gathered = Gathered::new(records, &wish(100).shape, store.pass());
-    let lost: Vec<_> = (0..)
-        .zip(gathered.iter())
-        .filter_map(|(index, record)| Some((index, record.err()?)))
+    let gathered = Gathered::new(records, &wish(count).shape, store.pass());
+    let value = |record: &[u8]| u64::from_le_bytes(record[8..16].try_into().unwrap());
+    gathered.iter().map(|record| record.map(value)).collect()
+}
+
+#[test]
+fn what_the_array_does_not_name_any_more_has_no_record() {
+    let found = renamed(100, &[(40, 0x20_0000)], false);
+    for (index, found) in found.into_iter().enumerate() {
+        let expected = match index {
+            40 => Err(Missing::NotCaptured),
+            _ => Ok(0x20_0000 + index as u64 * SIZE + 16),
+        };
+        assert_eq!(found, expected, "{index}");
+    }
+}
+
+#[test]
+fn what_the_array_names_in_the_stop_is_what_the_records_are_of() {
+    let (mapped, unmapped) = (0x22_0000, 0x60_0000);
+    let found = renamed(100, &[(40, mapped), (41, unmapped), (99, mapped + 8 * SIZE)], true);
+    assert_eq!(
+        found[39..42],
+        [Ok(0x20_0000 + 39 * SIZE + 16), Ok(mapped + 16), Err(Missing::NotMapped)]
+    );
+    assert_eq!(found[99], Ok(mapped + 8 * SIZE + 16));
+    assert_eq!(found.iter().filter(|found| found.is_err()).count(), 1);
+}
+
+#[test]
+fn another_array_is_noticed_by_a_few_of_its_places() {
+    let count = 2 * MOST_COMPARED as u64;
+    let others: Vec<(u64, u64)> = (0..count)
+        .map(|index| (index, 0x20_0000 + (count - 1 - index) * SIZE))
         .collect();
-    assert_eq!(lost, [(40, Missing::NotCaptured)]);
+    let found = renamed(count, &others, true);
+    for ((index, addr), found) in others.into_iter().zip(found) {
+        assert_eq!(found, Ok(addr + 16), "{index}");
+    }
 }
 
 #[test]
