@@ -373,7 +373,6 @@ fn paused(
         .ok_or_else(|| Failed::new(Failure::Internal, "nothing to copy with"))?;
     // SAFETY: this process ends without destructors, and between here and the end of `copy` nothing looks at pages.
     let parts = unsafe { store.region_mut().lend() };
-    let mut planned: Vec<Planned> = learned.gathering.iter().map(Planned::of).collect();
     let areas = |plan: &GatherPlan| store.record_area(plan.list);
     let gathering = learned.gathering.iter_mut();
     let gathering = gathering
@@ -398,10 +397,7 @@ fn paused(
     }
     let mut engine = Engine::continuing(reader, store, Limits { bytes, deadline }, learned);
     engine.run(planner)?;
-    for planned in &mut planned {
-        engine.mend(planned)?;
-    }
-    let (copied, gathered) = engine.into_done();
+    let (copied, gathered, planned) = engine.into_done();
     process.recheck_stopped()?;
     let header = store.region().header();
     header.copied_ns.store(monotonic_ns(), Ordering::Release);

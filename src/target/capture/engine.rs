@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use self::finding::Holes;
 use super::deadline::Deadline;
-use super::gather::GatherPlan;
+use super::gather::{GatherPlan, Planned};
 use super::reader::{RangeReader, ReadError, Readable};
 use super::region::populating::Populating;
 use super::runs::{MAX_CALL_BYTES, Pieces, join};
@@ -60,6 +60,8 @@ pub(crate) struct Learned {
     pub gathering: Vec<GatherPlan>,
     /// What has been gathered already: bytes read.
     pub gathered_bytes: u64,
+    /// How it was planned.
+    pub planned: Vec<Planned>,
 }
 
 /// One pass over a target.
@@ -85,6 +87,8 @@ pub(crate) struct Engine<'a> {
     filled: u64,
     /// What is gathered: planned here, or still to be done of what another pass planned.
     gathering: Vec<GatherPlan>,
+    /// How what another pass planned was planned.
+    planned: Vec<Planned>,
     /// What the planner had gathered in this pass.
     gathered: Vec<Gather>,
     /// Read to gather it.
@@ -113,6 +117,7 @@ impl<'a> Engine<'a> {
             bytes: 0,
             filled: 0,
             gathering: Vec::new(),
+            planned: Vec::new(),
             gathered: Vec::new(),
             gathered_bytes: 0,
             populating: Populating::default(),
@@ -144,6 +149,7 @@ impl<'a> Engine<'a> {
                 .collect(),
             holes: learned.holes,
             gathering: learned.gathering,
+            planned: learned.planned,
             gathered_bytes: learned.gathered_bytes,
             copied: Vec::with_capacity(COPIED_EXPECTED),
             ..Engine::new(reader, store, limits, false)
@@ -153,9 +159,9 @@ impl<'a> Engine<'a> {
     /// What this pass found out, for the next one. The mappings are looked up once more, and what was copied from
     /// mappings that are gone is left out.
     pub(crate) fn learned(mut self) -> Result<Learned, ReadError> {
+        self.populating.finish();
         self.look_up_mappings()?;
         self.holes.new = false;
-        self.populating.finish();
         let shift = self.store.page_shift();
         let mut copied = std::mem::take(&mut self.copied);
         copied.retain(|run| covers(&self.readable, run.start, run.end(shift)));
@@ -171,15 +177,21 @@ impl<'a> Engine<'a> {
             calls,
             brought: Vec::new(),
             holes: self.holes,
+            planned: self.gathering.iter().map(Planned::of).collect(),
             gathering: self.gathering,
             gathered_bytes: 0,
         })
     }
 
-    /// What was copied, in order, and what was gathered. The rest is left to the end of the process: the target is not to
+    /// What was copied, in order, what was gathered, and how that was planned. The rest is left to the end of the process: the target is not to
     /// wait for it.
-    pub(crate) fn into_done(mut self) -> (Vec<Run>, Vec<Gather>) {
-        let done = (std::mem::take(&mut self.copied), std::mem::take(&mut self.gathered));
+    pub(crate) fn into_done(mut self) -> (Vec<Run>, Vec<Gather>, Vec<Planned>) {
+        let gathered = std::mem::take(&mut self.gathered);
+        let done = (
+            std::mem::take(&mut self.copied),
+            gathered,
+            std::mem::take(&mut self.planned),
+        );
         std::mem::forget(self);
         done
     }
@@ -285,11 +297,20 @@ impl<'a> Engine<'a> {
             }
             return self.copy(&to_read);
         }
-        let runs = to_read.iter().map(|run| (run.page, run.pages));
-        self.populating.add(self.store.region(), runs);
+        self.populate_ahead(to_read.iter().map(|run| (run.page, run.pages)));
         let pages = to_read.iter().map(|run| run.pages).sum();
         self.commit(&to_read, pages);
         Ok(())
+    }
+
+    /// Has pages of the region given their memory while the rehearsal goes on.
+    fn populate_ahead(&mut self, runs: impl Iterator<Item = (usize, usize)>) {
+        // SAFETY: this engine borrows the store with the region, and does not end without the end of this; but for those
+        // that are forgotten, and they do not rehearse.
+        #[allow(unsafe_code)]
+        unsafe {
+            self.populating.add(self.store.region(), runs);
+        }
     }
 
     fn bytes_left(&self) -> u64 {

@@ -316,17 +316,24 @@ impl Planned {
     }
 
     /// Records of structures that the array as it is now does not name in their place, each with the address that it
-    /// names. The target stands still: of many records a few are looked at, and all only if one of these is wrong.
+    /// names, ascending. The target stands still: of many rows some are looked at, and all only if one of these is wrong.
     pub(crate) fn wrong(&self, store: &Store, gather: &Gather) -> Vec<(usize, u64)> {
+        let rows: usize = self.calls.iter().map(|call| call.rows.len()).sum();
         let records: usize = self.calls.iter().map(|call| call.records).sum();
-        let every = records.div_ceil(MOST_COMPARED).max(1);
-        match self.differing(store, gather, every) {
-            few if few.is_empty() || every == 1 => few,
-            _ => self.differing(store, gather, 1),
+        if records > MOST_COMPARED {
+            let every = rows.div_ceil(MOST_COMPARED).max(1);
+            let firsts = self.rows().step_by(every).map(|row| Row { count: 1, ..*row });
+            if firsts
+                .into_iter()
+                .all(|row| differing(row, store, gather).next().is_none())
+            {
+                return Vec::new();
+            }
         }
+        self.differing(store, gather)
     }
 
-    /// Notes that these records (ascending) have been made anew.
+    /// Notes that these records (ascending) are made anew.
     pub(crate) fn mend(&mut self, records: Vec<usize>) {
         self.mended = records;
     }
@@ -341,34 +348,38 @@ impl Planned {
         let Some(gather) = gathered.iter().find(|gather| gather.list == self.list) else {
             return;
         };
-        for (record, _) in self.differing(store, gather, 1) {
+        for (record, _) in self.differing(store, gather) {
             if self.stands(record) {
                 store.miss_record(self.list, record, &self.shape, Missing::NotCaptured);
             }
         }
     }
 
-    fn differing(&self, store: &Store, gather: &Gather, every: usize) -> Vec<(usize, u64)> {
-        let mut differing = Vec::new();
-        for call in &self.calls {
-            let records = call.records();
-            let at = Addr(gather.pointers.0.wrapping_add((records.start as u64).wrapping_mul(8)));
-            // Without the array nobody looks at the records.
-            let pointers = store.bytes(at, records.len().saturating_mul(8)).unwrap_or_default();
-            let pointers = pointers.as_chunks::<8>().0;
-            for (row, _) in &call.rows {
-                let named = pointers.get(row.record - records.start..).unwrap_or_default();
-                for (index, named) in named.iter().enumerate().take(row.count).step_by(every) {
-                    let named = u64::from_le_bytes(*named);
-                    if named != row.addr.wrapping_add(row.stride.wrapping_mul(index as u64)) {
-                        differing.push((row.record + index, named));
-                    }
-                }
-            }
-        }
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        self.calls.iter().flat_map(|call| call.rows.iter().map(|(row, _)| row))
+    }
+
+    fn differing(&self, store: &Store, gather: &Gather) -> Vec<(usize, u64)> {
+        let rows = self.rows();
+        let mut differing: Vec<(usize, u64)> = rows.flat_map(|row| differing(*row, store, gather)).collect();
         differing.sort_unstable();
         differing
     }
+}
+
+/// Records of a row whose structure the array does not name in its place, each with the address that it names.
+fn differing<'a>(row: Row, store: &'a Store, gather: &Gather) -> impl Iterator<Item = (usize, u64)> + use<'a> {
+    let end = (row.record.saturating_add(row.count) as u64).min(gather.count);
+    let count = end.saturating_sub(row.record as u64) as usize;
+    let at = Addr(gather.pointers.0.wrapping_add((row.record as u64).wrapping_mul(8)));
+    // Without the array nobody looks at the records.
+    let named = store.bytes(at, count.saturating_mul(8)).unwrap_or_default();
+    let named = named.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+    let place = move |index: usize| row.addr.wrapping_add(row.stride.wrapping_mul(index as u64));
+    named
+        .enumerate()
+        .filter(move |(index, named)| *named != place(*index))
+        .map(move |(index, named)| (row.record + index, named))
 }
 
 /// How two rounds of records of these structures differ: pages of structures compared, those with a difference, and bytes

@@ -17,12 +17,16 @@ use nix::sys::mman::{MmapAdvise, madvise, munmap};
 use self::backing::{Backing, HUGE_PAGE};
 use crate::memory::MOST_LISTS;
 use crate::target::pages::page_size;
+use crate::target::sys::io_error;
 
 /// How many windows of the target's address space a capture can hold.
 pub(crate) const MAX_WINDOWS: usize = 16 * 1024;
 
 /// Bytes given their memory in one call.
 const POPULATED_AT_ONCE: usize = HUGE_PAGE;
+
+/// More than all records of a capture are, bytes. The rest is for what lies as in the target.
+const MOST_DENSE: usize = 4 << 30;
 
 /// Longest message a failing child can leave.
 const MESSAGE_BYTES: usize = 512;
@@ -174,9 +178,13 @@ unsafe impl Sync for Region {}
 impl Region {
     /// Reserves room for `wanted` bytes of pages, or, where address space is short, for less, down to `at_least`.
     pub(crate) fn new(wanted: u64, at_least: u64) -> io::Result<Region> {
+        // Where address space is short there is none for parts that are filled without gaps.
+        if let Ok(region) = Region::reserve(wanted, true) {
+            return Ok(region);
+        }
         let mut bytes = wanted;
         loop {
-            match Region::reserve(bytes) {
+            match Region::reserve(bytes, false) {
                 Ok(region) => return Ok(region),
                 Err(error) if bytes / 2 < at_least => return Err(error),
                 Err(_) => bytes /= 2,
@@ -184,7 +192,7 @@ impl Region {
         }
     }
 
-    fn reserve(bytes: u64) -> io::Result<Region> {
+    fn reserve(bytes: u64, huge: bool) -> io::Result<Region> {
         let too_large = || io::Error::from(io::ErrorKind::OutOfMemory);
         let page_bytes = page_size() as usize;
         let pages = usize::try_from(bytes)
@@ -201,7 +209,7 @@ impl Region {
             .and_then(|len| len.checked_add(pages_at))
             .and_then(NonZeroUsize::new)
             .ok_or_else(too_large)?;
-        let backing = Backing::new(map_len)?;
+        let backing = Backing::new(map_len, huge)?;
         let base = backing.base.cast();
         let dense = match backing.huge {
             Some(_) => dense_from(pages_at, pages, page_bytes),
@@ -210,8 +218,8 @@ impl Region {
         // What is captured here and there would cost 2 MiB for each page.
         let sparse = pages_at + dense * page_bytes;
         // SAFETY: the range is part of the mapping just made; the advice changes no content.
-        let _ = unsafe { madvise(base.cast(), sparse, MmapAdvise::MADV_NOHUGEPAGE) };
-        Ok(Region {
+        let advised = unsafe { madvise(base.cast(), sparse, MmapAdvise::MADV_NOHUGEPAGE) };
+        let region = Region {
             base,
             map_len: map_len.get(),
             states_at,
@@ -220,7 +228,11 @@ impl Region {
             dense,
             page_bytes,
             file: backing.huge,
-        })
+        };
+        match (advised, &region.file) {
+            (Err(errno), Some(_)) => Err(io_error(errno)),
+            _ => Ok(region),
+        }
     }
 
     /// The first page of the part for what is filled without gaps, which may lie in huge pages; it starts with one. The
@@ -313,9 +325,9 @@ impl Region {
 
     /// Some pages, to be given their memory by another thread.
     pub(super) fn stretch(&self, page: usize, pages: usize) -> Option<Stretch> {
-        let inside = page.checked_add(pages).is_some_and(|end| end <= self.pages);
+        page.checked_add(pages).filter(|end| *end <= self.pages)?;
         let at = self.pages_at + page * self.page_bytes;
-        inside.then(|| Stretch {
+        Some(Stretch {
             // SAFETY: inside the mapping.
             at: unsafe { self.base.byte_add(at) },
             len: pages * self.page_bytes,
@@ -336,7 +348,8 @@ impl Region {
             return;
         };
         // SAFETY: inside the mapping, whose bytes are those of the file at the same offsets: the same memory as before,
-        // without the advice. It fails before it has changed anything.
+        // without the advice. A kernel without the memory for one more mapping may leave a hole (before Linux 6.12): then
+        // this process, the only one that it is missing in, dies of it, and nothing stands still yet.
         let _ = unsafe { backing::map_again(self.base.byte_add(first).cast(), len, file, first) };
     }
 
@@ -376,19 +389,26 @@ impl Stretch {
         // SAFETY: a range of the mapping; its content does not change.
         let done = unsafe { libc::madvise(self.at.as_ptr().cast(), self.len, libc::MADV_POPULATE_WRITE) };
         if done != 0 {
-            // Before Linux 5.14: by touching them.
-            for at in (0..self.len).step_by(self.page_bytes) {
-                // SAFETY: inside the mapping and aligned; an atomic or with zero changes nothing, whoever else looks.
-                let byte = unsafe { self.at.byte_add(at).cast::<AtomicU8>().as_ref() };
-                byte.fetch_or(0, Ordering::Relaxed);
-            }
+            // Before Linux 5.14.
+            self.touch();
+        }
+    }
+
+    /// The same, page by page.
+    fn touch(self) {
+        for at in (0..self.len).step_by(self.page_bytes) {
+            // SAFETY: inside the mapping and aligned; an atomic or with zero changes nothing, whoever else looks.
+            let byte = unsafe { self.at.byte_add(at).cast::<AtomicU8>().as_ref() };
+            // A plain zero would be known to change nothing, and left out.
+            byte.fetch_or(std::hint::black_box(0), Ordering::Relaxed);
         }
     }
 }
 
-/// The first page of the last quarter that starts a huge page.
+/// The first page of the last quarter, or what is enough of it, that starts a huge page.
 fn dense_from(pages_at: usize, pages: usize, page_bytes: usize) -> usize {
-    let start = (pages_at + (pages - pages / 4) * page_bytes).next_multiple_of(HUGE_PAGE);
+    let dense = (pages / 4).min(MOST_DENSE / page_bytes);
+    let start = (pages_at + (pages - dense) * page_bytes).next_multiple_of(HUGE_PAGE);
     ((start - pages_at) / page_bytes).min(pages)
 }
 

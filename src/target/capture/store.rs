@@ -130,7 +130,8 @@ impl Store {
         self.next_page = self.next_page.max(1);
         let wanted = count.checked_add(count / 2)?.checked_add(SPARE_RECORDS)?;
         let pages = wanted.checked_mul(len)?.div_ceil(1 << self.shift);
-        let dense = count.saturating_mul(len) >= WORTH_DENSE && self.next_dense < self.region.pages();
+        let dense_room = self.region.pages().checked_sub(self.next_dense)? / 2;
+        let dense = count.saturating_mul(len) >= WORTH_DENSE && pages <= dense_room;
         let (next, end) = match dense {
             true => (&mut self.next_dense, self.region.pages()),
             false => (&mut self.next_page, self.region.dense()),

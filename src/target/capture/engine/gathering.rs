@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use super::{End, Engine};
-use crate::memory::{Gather, Memory, Missing, Planner, RecordShape};
-use crate::target::capture::gather::{self, GatherCall, GatherPlan, Planned};
+use crate::memory::{Addr, Gather, Memory, Missing, Planner, RecordShape};
+use crate::target::capture::gather::{self, GatherCall, GatherPlan};
 use crate::target::capture::reader::ReadError;
 
 /// Structures looked for once more in the stop: of each P's store of unused ones some were never written.
@@ -39,7 +39,7 @@ impl Engine<'_> {
             };
             let shift = self.store.page_shift();
             let (page, pages) = (area.start >> shift, (count.min(area.room) * len).div_ceil(1 << shift));
-            self.populating.add(self.store.region(), std::iter::once((page, pages)));
+            self.populate_ahead(std::iter::once((page, pages)));
         }
     }
 
@@ -60,15 +60,12 @@ impl Engine<'_> {
         let known = known.map(|at| self.gathering.swap_remove(at));
         let settled = known.as_ref().map_or(0, |plan| plan.count).min(count);
         self.store.set_records(list, count);
-        // What the other pass did not find there may be there by now; of very much, its word is taken.
-        let mut again = known.as_ref().map(GatherPlan::unsettled).unwrap_or_default();
-        let believed = known.as_ref().filter(|_| again.len() > MOST_LOOKED_AT_AGAIN);
-        if believed.is_some() {
-            again.clear();
-        }
+        let mut again = self.doubtful(known.as_ref(), gather);
+        let believed = known.as_ref().filter(|_| again.is_none());
+        let again = again.get_or_insert_default();
         again.retain(|(record, _)| *record < count);
         self.filled = self.filled.saturating_add((count * len) as u64);
-        let Some(mut plan) = self.plan_here(gather, &again, settled..count)? else {
+        let Some(mut plan) = self.plan_here(gather, again, settled..count)? else {
             return Ok(()); // those who look for the array will miss it too
         };
         // What there was no time to look up is missing for that reason.
@@ -91,21 +88,39 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Makes the records of structures anew that were planned by an array that names others in their place by now.
-    pub(crate) fn mend(&mut self, planned: &mut Planned) -> Result<(), ReadError> {
-        let Some(gather) = self.gathered.iter().find(|gather| gather.list == planned.list) else {
-            return Ok(());
-        };
-        let gather = gather.clone();
-        let wrong = planned.wrong(self.store, &gather);
-        if wrong.is_empty() {
-            return Ok(());
+    /// Records that the stop has to find the structures of once more, each with the address that the array names now. What
+    /// another pass did not find there may be there by now; of very much its word is taken: `None`. And the array that it
+    /// saw may have been given up by then.
+    fn doubtful(&mut self, known: Option<&GatherPlan>, gather: &Gather) -> Option<Vec<(usize, u64)>> {
+        let unsettled = known.map(GatherPlan::unsettled).unwrap_or_default();
+        if self.rehearsing || self.out_of_time() {
+            return (unsettled.len() <= MOST_LOOKED_AT_AGAIN).then_some(unsettled);
         }
-        if let Some(plan) = self.plan_here(&gather, &wrong, 0..0)? {
-            self.carry_out(&plan, &gather)?;
+        let named = |record: usize| {
+            let at = Addr(gather.pointers.0.wrapping_add((record as u64).wrapping_mul(8)));
+            let word = self.store.bytes(at, 8).ok()?;
+            Some((record, u64::from_le_bytes(*word.first_chunk::<8>()?)))
+        };
+        let few = unsettled.len().div_ceil(MOST_LOOKED_AT_AGAIN).max(1);
+        let as_seen = |seen: &(usize, u64)| named(seen.0).is_none_or(|now| now == *seen);
+        let planned = self.planned.iter().position(|planned| planned.list == gather.list);
+        let wrong = planned.and_then(|at| Some(self.planned.get(at)?.wrong(self.store, gather)));
+        let wrong = wrong.unwrap_or_default();
+        if few > 1 && wrong.is_empty() && unsettled.iter().step_by(few).all(as_seen) {
+            return None;
+        }
+        let again = unsettled.into_iter().filter_map(|(record, _)| named(record));
+        let mut again: Vec<(usize, u64)> = again.chain(wrong.iter().copied()).collect();
+        again.sort_unstable();
+        if let Some(planned) = planned.and_then(|at| self.planned.get_mut(at)) {
+            // Should the time end here, they are not taken for what they are not.
+            for (record, _) in &wrong {
+                self.store
+                    .miss_record(gather.list, *record, &gather.shape, Missing::BudgetSpent);
+            }
             planned.mend(wrong.into_iter().map(|(record, _)| record).collect());
         }
-        Ok(())
+        Some(again)
     }
 
     /// As [`Engine::plan`]; structures in memory that was none before the stop are found there, if there is any by now.

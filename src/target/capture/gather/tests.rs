@@ -243,11 +243,12 @@ fn no_time_to_look_structures_up_is_told_as_such() {
     assert_eq!(found, [Ok(0), Err(Missing::BudgetSpent)]);
 }
 
-/// Rehearses with an array of so many structures, has the array name others at some places, and gathers again. What
-/// became of each, by the word at its offset 16.
-fn renamed(count: u64, others: &[(u64, u64)], mend: bool) -> Vec<Result<u64, Missing>> {
-    let pointers: Vec<u64> = (0..count).map(|index| 0x20_0000 + index * SIZE).collect();
-    let mut target = Words::with(&pointers);
+/// Rehearses with an array, has it name others at some places, and gathers again. What became of each, by the word at its
+/// offset 16.
+fn renamed(pointers: &[u64], others: &[(u64, u64)]) -> Vec<Result<u64, Missing>> {
+    let count = pointers.len() as u64;
+    let mut target = Words::with(pointers);
+    target.absent = vec![ABSENT];
     let ranges: Vec<(u64, u64)> = target.readable.iter().map(|range| (range.start, range.end)).collect();
     let mut store = Store::new(&ranges, 1 << 20).unwrap();
     let limits = Limits {
@@ -257,17 +258,13 @@ fn renamed(count: u64, others: &[(u64, u64)], mend: bool) -> Vec<Result<u64, Mis
     let mut rehearsal = Engine::rehearsing(&mut target, &mut store, limits);
     rehearsal.run(&mut Wish(count)).unwrap();
     let learned = rehearsal.learned().unwrap();
-    let mut planned: Vec<Planned> = learned.gathering.iter().map(Planned::of).collect();
     for (index, addr) in others {
         target.written.insert(POINTERS + 8 * index, *addr);
     }
     store.begin_second_pass();
     let mut engine = Engine::continuing(&mut target, &mut store, limits, learned);
     assert_eq!(engine.run(&mut Wish(count)), Ok(End::Complete));
-    if mend {
-        planned.iter_mut().for_each(|planned| engine.mend(planned).unwrap());
-    }
-    let (_, gathered) = engine.into_done();
+    let (_, gathered, planned) = engine.into_done();
     planned
         .iter()
         .for_each(|planned| planned.drop_unnamed(&mut store, &gathered));
@@ -278,40 +275,70 @@ fn renamed(count: u64, others: &[(u64, u64)], mend: bool) -> Vec<Result<u64, Mis
     gathered.iter().map(|record| record.map(value)).collect()
 }
 
+/// A page that was never written, and one that is none.
+const ABSENT: u64 = 0x5f_f000;
+const UNMAPPED: u64 = 0x60_0000;
+
+fn in_a_row(count: usize) -> Vec<u64> {
+    (0..count as u64).map(|index| 0x20_0000 + index * SIZE).collect()
+}
+
 #[test]
-fn what_the_array_does_not_name_any_more_has_no_record() {
-    let found = renamed(100, &[(40, 0x20_0000)], false);
+fn what_the_array_names_in_the_stop_is_what_the_records_are_of() {
+    let mut pointers = in_a_row(100);
+    let mapped = 0x22_0000;
+    pointers[10..13].copy_from_slice(&[0, UNMAPPED, ABSENT]);
+    let others = [
+        (10, mapped),
+        (11, mapped + SIZE),
+        (12, mapped + 2 * SIZE),
+        (40, mapped + 3 * SIZE),
+        (41, UNMAPPED),
+        (42, ABSENT),
+        (99, mapped + 4 * SIZE),
+    ];
+    let found = renamed(&pointers, &others);
     for (index, found) in found.into_iter().enumerate() {
-        let expected = match index {
-            40 => Err(Missing::NotCaptured),
-            _ => Ok(0x20_0000 + index as u64 * SIZE + 16),
+        let other = others.iter().find(|(at, _)| *at == index as u64);
+        let expected = match other.map_or(pointers[index], |(_, addr)| *addr) {
+            UNMAPPED => Err(Missing::NotMapped),
+            ABSENT => Ok(0),
+            addr => Ok(addr + 16),
         };
         assert_eq!(found, expected, "{index}");
     }
 }
 
 #[test]
-fn what_the_array_names_in_the_stop_is_what_the_records_are_of() {
-    let (mapped, unmapped) = (0x22_0000, 0x60_0000);
-    let found = renamed(100, &[(40, mapped), (41, unmapped), (99, mapped + 8 * SIZE)], true);
-    assert_eq!(
-        found[39..42],
-        [Ok(0x20_0000 + 39 * SIZE + 16), Ok(mapped + 16), Err(Missing::NotMapped)]
-    );
-    assert_eq!(found[99], Ok(mapped + 8 * SIZE + 16));
-    assert_eq!(found.iter().filter(|found| found.is_err()).count(), 1);
-}
-
-#[test]
 fn another_array_is_noticed_by_a_few_of_its_places() {
-    let count = 2 * MOST_COMPARED as u64;
-    let others: Vec<(u64, u64)> = (0..count)
-        .map(|index| (index, 0x20_0000 + (count - 1 - index) * SIZE))
-        .collect();
-    let found = renamed(count, &others, true);
+    let pointers = in_a_row(2 * MOST_COMPARED);
+    let others: Vec<(u64, u64)> = (0..).zip(pointers.iter().rev().copied()).collect();
+    let found = renamed(&pointers, &others);
     for ((index, addr), found) in others.into_iter().zip(found) {
         assert_eq!(found, Ok(addr + 16), "{index}");
     }
+}
+
+#[test]
+fn what_is_noticed_only_after_the_stop_has_no_record() {
+    let pointers = in_a_row(2 * MOST_COMPARED);
+    let found = renamed(&pointers, &[(40, 0x20_0000)]);
+    for (index, found) in found.into_iter().enumerate() {
+        let expected = match index {
+            40 => Err(Missing::NotCaptured),
+            _ => Ok(pointers[index] + 16),
+        };
+        assert_eq!(found, expected, "{index}");
+    }
+}
+
+#[test]
+fn very_many_that_were_not_there_are_looked_for_where_another_array_names_them() {
+    let nowhere = vec![UNMAPPED; 30_000];
+    let pointers = in_a_row(nowhere.len());
+    let others: Vec<(u64, u64)> = (0..).zip(pointers.iter().copied()).collect();
+    let found = renamed(&nowhere, &others);
+    assert!(found.iter().zip(&pointers).all(|(found, addr)| *found == Ok(addr + 16)));
 }
 
 #[test]

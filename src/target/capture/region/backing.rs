@@ -27,9 +27,9 @@ pub(crate) struct Backing {
 }
 
 impl Backing {
-    /// Maps `len` bytes.
-    pub(crate) fn new(len: NonZeroUsize) -> io::Result<Backing> {
-        let huge = files_may_have(len).then(huge_file).flatten();
+    /// Maps `len` bytes; in `huge` pages if told to and possible.
+    pub(crate) fn new(len: NonZeroUsize, huge: bool) -> io::Result<Backing> {
+        let huge = (huge && files_may_have(len)).then(huge_file).flatten();
         if let Some(file) = huge
             && let Ok(base) = map_file(&file, len)
         {
@@ -103,6 +103,11 @@ fn flags() -> MapFlags {
 
 /// A file without a name in a tmpfs that exists as long as the file is in use.
 fn huge_file() -> Option<OwnedFd> {
+    // Some kernels have larger ones, of which a single one could be more than all that is captured.
+    let size = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").ok()?;
+    if size.trim().parse() != Ok(HUGE_PAGE) {
+        return None;
+    }
     // A filter may kill for calls that it does not know.
     // SAFETY: without further arguments, changes nothing.
     if unsafe { libc::prctl(libc::PR_GET_SECCOMP) } != 0 {

@@ -1,4 +1,5 @@
 //! Pages that are given their memory ahead of time, by a thread of its own where a CPU is to spare for it.
+#![allow(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -24,7 +25,7 @@ struct Shared {
     more: Condvar,
 }
 
-/// Pages of one region on their way to their memory. It must not outlive the region.
+/// Pages of one region on their way to their memory.
 #[derive(Default)]
 pub(in super::super) struct Populating {
     shared: Arc<Shared>,
@@ -34,7 +35,11 @@ pub(in super::super) struct Populating {
 impl Populating {
     /// Adds pages of `region`, given as the first and how many. They have their memory once [`Populating::finish`] has
     /// returned.
-    pub(in super::super) fn add(&mut self, region: &Region, runs: impl Iterator<Item = (usize, usize)>) {
+    ///
+    /// # Safety
+    ///
+    /// It must be finished or dropped before the region is.
+    pub(in super::super) unsafe fn add(&mut self, region: &Region, runs: impl Iterator<Item = (usize, usize)>) {
         let stretches = runs.filter_map(|(page, pages)| region.stretch(page, pages));
         let pieces = stretches.flat_map(Stretch::pieces);
         self.shared.lock().pieces.extend(pieces);

@@ -22,10 +22,12 @@ fn memory_is_there_when_populating_has_finished() {
     let region = region();
     let mut populating = Populating::default();
     let runs = [(3, 1), (100, 700), (5000, 2)];
-    populating.add(&region, runs[..2].iter().copied());
-    populating.add(&region, runs[2..].iter().copied());
-    // One that is beyond the end is left out.
-    populating.add(&region, std::iter::once((region.pages() - 1, 2)));
+    // What is beyond the end is left out.
+    let beyond = [(region.pages() - 1, 2), (usize::MAX, 1)];
+    for runs in [&runs[..2], &runs[2..], &beyond[..]] {
+        // SAFETY: finished here.
+        unsafe { populating.add(&region, runs.iter().copied()) };
+    }
     populating.finish();
     for (page, pages) in runs {
         assert_eq!(resident(&region, page, pages), pages);
@@ -50,6 +52,15 @@ fn sparse_pages_take_memory_one_by_one_and_dense_ones_keep_their_bytes() {
     for index in 0..pages {
         assert_eq!(region.data()[(page + index) * page_bytes], index as u8);
     }
+}
+
+#[test]
+fn pages_can_be_given_their_memory_by_touching_them() {
+    let mut region = region();
+    region.data_mut()[5 * 4096] = 7;
+    region.stretch(3, 40).unwrap().touch();
+    assert_eq!(resident(&region, 0, 100), 40);
+    assert_eq!(region.data()[5 * 4096], 7);
 }
 
 #[test]

@@ -105,6 +105,22 @@ fn growth_stays_readable_across_the_old_edge() {
 }
 
 #[test]
+fn a_heap_of_a_hundred_gigabytes_is_one_window() {
+    let (heap, gigabyte) = (0xc0_0000_0000, 1u64 << 30);
+    let mut store = store(&[
+        (0x40_0000, 0x80_0000),
+        (heap, heap + 100 * gigabyte),
+        (0x7f00_0000_0000, 0x7f00_1000_0000),
+    ]);
+    for start in [0x40_0000, 0x7f00_0000_0000, heap, heap + 99 * gigabyte] {
+        fill(&mut store, start, start + PAGE);
+    }
+    assert_eq!(store.windows.len(), 3);
+    assert!(store.queue(heap, heap + 100 * gigabyte, &mut Vec::new()));
+    assert_eq!(store.windows.len(), 3);
+}
+
+#[test]
 fn wild_addresses_are_answered_not_followed() {
     let mut store = store(&[(0x10000, 0x20000)]);
     fill(&mut store, 0x10000, 0x11000);
