@@ -6,6 +6,7 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous};
@@ -101,8 +102,17 @@ fn flags() -> MapFlags {
     MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE
 }
 
-/// A file without a name in a tmpfs that exists as long as the file is in use.
+/// A file without a name in a tmpfs that may be in huge pages.
 fn huge_file() -> Option<OwnedFd> {
+    // One for all files, left to the end of the process: to give it up the kernel waits for all CPUs.
+    static ROOT: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let root = ROOT.get_or_init(huge_tmpfs).as_ref()?;
+    let how = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    openat(root, ".", how, Mode::RUSR | Mode::WUSR).ok()
+}
+
+/// The root of a new tmpfs that is mounted nowhere.
+fn huge_tmpfs() -> Option<OwnedFd> {
     // Some kernels have larger ones, of which a single one could be more than all that is captured.
     let size = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size").ok()?;
     if size.trim().parse() != Ok(HUGE_PAGE) {
@@ -120,7 +130,5 @@ fn huge_file() -> Option<OwnedFd> {
     fsconfig_create(&tmpfs).ok()?;
     let attributes =
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    let root = fsmount(&tmpfs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).ok()?;
-    let how = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-    openat(&root, ".", how, Mode::RUSR | Mode::WUSR).ok()
+    fsmount(&tmpfs, FsMountFlags::FSMOUNT_CLOEXEC, attributes).ok()
 }
