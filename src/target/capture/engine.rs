@@ -16,6 +16,9 @@ use crate::memory::{Gather, Missing, Planner, Request};
 /// A planner that has not ended by then is going in circles.
 const MAX_WAVES: usize = 320;
 
+/// How often a pass over a running target looks up its mappings: they change all the time. While it stands still once
+/// is enough.
+const MOST_LOOKUPS: usize = 8;
 /// Room made beforehand for the list of what a pass copies.
 const COPIED_EXPECTED: usize = 16 << 10;
 
@@ -71,8 +74,8 @@ pub(crate) struct Engine<'a> {
     limits: Limits,
     readable: Vec<Readable>,
     rehearsing: bool,
-    /// Whether `readable` is of this pass.
-    fresh: bool,
+    /// How often the mappings may still be looked up.
+    lookups: usize,
     /// Calls to make before the planner is asked, and what they brought already.
     calls: Vec<(Vec<Run>, usize)>,
     holes: Holes,
@@ -108,7 +111,7 @@ impl<'a> Engine<'a> {
             limits,
             readable: Vec::new(),
             rehearsing: false,
-            fresh: false,
+            lookups: MOST_LOOKUPS,
             calls: Vec::new(),
             holes: Holes::default(),
             copied: Vec::new(),
@@ -148,6 +151,7 @@ impl<'a> Engine<'a> {
                 .zip(learned.brought.into_iter().chain(std::iter::repeat(0)))
                 .collect(),
             holes: learned.holes,
+            lookups: 1,
             gathering: learned.gathering,
             planned: learned.planned,
             gathered_bytes: learned.gathered_bytes,
@@ -199,7 +203,7 @@ impl<'a> Engine<'a> {
     /// Reads the mappings as they are now.
     fn look_up_mappings(&mut self) -> Result<(), ReadError> {
         self.readable = self.reader.readable()?;
-        self.fresh = true;
+        self.lookups = self.lookups.saturating_sub(1);
         let ranges: Vec<(u64, u64)> = self.readable.iter().map(|range| (range.start, range.end)).collect();
         self.store.set_readable(&ranges);
         Ok(())
@@ -274,8 +278,9 @@ impl<'a> Engine<'a> {
 
     fn read_wave(&mut self, requests: &[Request], only_find: bool) -> Result<(), ReadError> {
         let mut wanted = self.queue(requests);
-        if self.holes.new && !self.fresh {
-            // Asked for memory that was none before the stop: the heap has grown since.
+        if self.holes.new && self.lookups > 0 {
+            // Asked for memory that was none when the mappings were looked up: the heap has grown since.
+            self.holes.new = false;
             self.look_up_mappings()?;
             wanted.extend(self.queue(requests));
         }

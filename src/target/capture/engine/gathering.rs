@@ -132,7 +132,7 @@ impl Engine<'_> {
     ) -> Result<Option<GatherPlan>, ReadError> {
         let plan = self.plan(gather, known, new.clone())?;
         let unmapped = |plan: &GatherPlan| plan.absent.iter().any(|(_, _, why)| *why == Missing::NotMapped);
-        if self.rehearsing || self.fresh || !plan.as_ref().is_some_and(unmapped) {
+        if self.rehearsing || self.lookups == 0 || !plan.as_ref().is_some_and(unmapped) {
             return Ok(plan);
         }
         self.look_up_mappings()?;

@@ -417,3 +417,21 @@ fn memory_mapped_far_away_during_the_rehearsal_is_read() {
     assert_eq!(end, Ok(End::Complete));
     assert_eq!(why(&store, FAR), Ok(7));
 }
+
+#[test]
+fn memory_mapped_while_a_running_target_is_read_is_found() {
+    const NEW: u64 = 0x7f00_0000_0000;
+    let mut target = Synthetic::with(0x100000, 1);
+    let mut store = target.store();
+    target.pages.insert(NEW, 7);
+    target.grows = Some(Readable {
+        start: NEW,
+        end: NEW + PAGE,
+        pages: Pages::Present,
+    });
+    assert_eq!(
+        target.run(&mut store, &[&[(0x100000, 8)], &[(NEW, 8)]]),
+        Ok(End::Complete)
+    );
+    assert_eq!(why(&store, NEW), Ok(7));
+}
