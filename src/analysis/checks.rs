@@ -206,14 +206,12 @@ pub fn checks(
     {
         // The runtime adds objects with finalizers to heapMarked a second time (runtime/mgcmark.go markrootSpans); even a
         // heap of 1 MiB can hold some hundred of them, open files and connections. And two workers that come to an object
-        // at the same time both count it (`greyobject` looks whether it is marked, and only then marks it).
-        let counted_twice = match gc.heap_marked > sums.marked_bytes {
-            true => sums.totals.largest_bytes,
-            false => 0,
-        };
+        // at the same time both count it (`greyobject` looks whether it is marked, and only then marks it): where there is a
+        // large object of just the size that is too much.
+        let too_much = gc.heap_marked.saturating_sub(sums.marked_bytes);
         let tolerance = (gc.heap_marked / 100)
             .max(COUNTED_TWICE_BYTES)
-            .saturating_add(counted_twice);
+            .saturating_add(sums.large.largest_within(too_much));
         list.list.push(check(
             "mark bits = gcController.heapMarked",
             "bytes",

@@ -139,6 +139,12 @@ impl Large {
         self.cut(100 * LARGEST_KEPT);
     }
 
+    /// Bytes of the largest of those remembered that is no larger than `bytes`; 0 where none is.
+    pub(super) fn largest_within(&self, bytes: u64) -> u64 {
+        let sizes = self.top.iter().map(|(Reverse(size), ..)| *size);
+        sizes.filter(|size| *size <= bytes).max().unwrap_or(0)
+    }
+
     pub(super) fn join(&mut self, other: Large) {
         self.count += other.count;
         self.bytes = self.bytes.saturating_add(other.bytes);
@@ -171,5 +177,23 @@ pub fn large_objects(sums: &SpanSums, spans: &Spans, type_name: &dyn Fn(&Span) -
         spans: Some(sums.large.count),
         bytes: Some(sums.large.bytes),
         top: Some(top.into_iter().take(LARGEST_KEPT).filter_map(object).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_explains_no_less_than_its_size() {
+        let sizes = [900u64, 40, 500];
+        let large = Large {
+            top: sizes.iter().map(|size| (Reverse(*size), 0, 0)).collect(),
+            ..Large::default()
+        };
+        for (bytes, within) in [(0, 0), (39, 0), (40, 40), (499, 40), (899, 500), (u64::MAX, 900)] {
+            assert_eq!(large.largest_within(bytes), within, "{bytes}");
+        }
+        assert_eq!(Large::default().largest_within(u64::MAX), 0);
     }
 }
