@@ -187,8 +187,8 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// What was copied, in order, what was gathered, and how that was planned. The rest is left to the end of the process: the target is not to
-    /// wait for it.
+    /// What was copied, in order, what was gathered, and how that was planned. The rest is left to the end of the process:
+    /// the target is not to wait for it.
     pub(crate) fn into_done(mut self) -> (Vec<Run>, Vec<Gather>, Vec<Planned>) {
         let gathered = std::mem::take(&mut self.gathered);
         let done = (

@@ -47,12 +47,18 @@ impl Synthetic {
         Store::new(&ranges, 1 << 20).unwrap()
     }
 
+    /// A page at `start`, filled with 7, is mapped once the mappings have been looked up.
+    fn grow_by(&mut self, start: u64) {
+        self.pages.insert(start, 7);
+        self.grows = Some(Readable {
+            start,
+            end: start + PAGE,
+            pages: Pages::Present,
+        });
+    }
+
     fn run(&mut self, store: &mut Store, waves: &[&[(u64, u64)]]) -> Result<End, ReadError> {
-        let limits = Limits {
-            bytes: 1 << 30,
-            deadline: Deadline::at(u64::MAX),
-        };
-        Engine::new(self, store, limits, false).run(&mut Waves(waves))
+        Engine::new(self, store, limits(), false).run(&mut Waves(waves))
     }
 }
 
@@ -108,6 +114,14 @@ impl RangeReader for Synthetic {
     fn read_image(&mut self, offset: u64, page: &mut [u8]) -> bool {
         page.fill(offset as u8 / 16 + 100);
         true
+    }
+}
+
+/// More than any test needs.
+fn limits() -> Limits {
+    Limits {
+        bytes: 1 << 30,
+        deadline: Deadline::at(u64::MAX),
     }
 }
 
@@ -370,10 +384,6 @@ impl Planner for Pointed {
 fn a_structure_in_memory_mapped_after_the_rehearsal_is_found() {
     let mut target = Synthetic::with(Pointed::ARRAY, 1);
     let mut store = target.store();
-    let limits = || Limits {
-        bytes: 1 << 30,
-        deadline: Deadline::at(u64::MAX),
-    };
     let mut rehearsal = Engine::rehearsing(&mut target, &mut store, limits());
     rehearsal.run(&mut Pointed).unwrap();
     let learned = rehearsal.learned().unwrap();
@@ -398,16 +408,7 @@ fn memory_mapped_far_away_during_the_rehearsal_is_read() {
     const FAR: u64 = 0x7f00_0000_0000;
     let mut target = Synthetic::with(0x100000, 1);
     let mut store = target.store();
-    target.pages.insert(FAR, 7);
-    target.grows = Some(Readable {
-        start: FAR,
-        end: FAR + PAGE,
-        pages: Pages::Present,
-    });
-    let limits = || Limits {
-        bytes: 1 << 30,
-        deadline: Deadline::at(u64::MAX),
-    };
+    target.grow_by(FAR);
     let mut rehearsal = Engine::rehearsing(&mut target, &mut store, limits());
     rehearsal.run(&mut Waves(&[&[(0x100000, 8)]])).unwrap();
     let learned = rehearsal.learned().unwrap();
@@ -423,12 +424,7 @@ fn memory_mapped_while_a_running_target_is_read_is_found() {
     const NEW: u64 = 0x7f00_0000_0000;
     let mut target = Synthetic::with(0x100000, 1);
     let mut store = target.store();
-    target.pages.insert(NEW, 7);
-    target.grows = Some(Readable {
-        start: NEW,
-        end: NEW + PAGE,
-        pages: Pages::Present,
-    });
+    target.grow_by(NEW);
     assert_eq!(
         target.run(&mut store, &[&[(0x100000, 8)], &[(NEW, 8)]]),
         Ok(End::Complete)
