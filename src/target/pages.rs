@@ -28,7 +28,7 @@ pub(crate) struct PageRun {
     pub present: bool,
     /// Swapped out.
     pub swapped: bool,
-    /// Belongs to a file, not to the process alone.
+    /// Belongs to a file, not to the process alone; only told where asked for.
     pub file: bool,
     /// The shared zero page; only `PAGEMAP_SCAN` tells.
     pub zero: bool,
@@ -45,14 +45,22 @@ pub(crate) enum Method {
     Read,
 }
 
+/// What is asked about pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Whether they are there.
+    Presence,
+    /// And whether they are a file's: for that the kernel has to look into its books of each page, which takes most of its
+    /// time.
+    Owner,
+}
+
 /// The page map of a process.
 #[derive(Debug)]
 pub(crate) struct PageMap {
     file: File,
     method: Method,
     page: u64,
-    /// What the kernel is asked about a page.
-    asked: u64,
     buffer: Vec<PageRegion>,
 }
 
@@ -70,17 +78,7 @@ impl PageMap {
             file,
             method,
             page,
-            asked: PAGE_IS_FILE | PAGE_IS_PFNZERO | PAGE_IS_HUGE,
             buffer: vec![PageRegion::default(); 1024],
-        }
-    }
-
-    /// The same for those who do not need to know which pages are a file's: the kernel has to look into its books of the
-    /// page for that, which takes most of its time.
-    pub(crate) fn without_files(file: File) -> PageMap {
-        PageMap {
-            asked: PAGE_IS_PFNZERO | PAGE_IS_HUGE,
-            ..PageMap::new(file)
         }
     }
 
@@ -100,17 +98,21 @@ impl PageMap {
 
     /// Appends the present and swapped pages of `start..end`, in address order. Both must be page aligned. Empty when
     /// the address space is gone.
-    pub(crate) fn scan(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> io::Result<()> {
+    pub(crate) fn scan(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> io::Result<()> {
         match self.method {
-            Method::Scan => self.scan_ioctl(start, end, out),
+            Method::Scan => self.scan_ioctl(start, end, ask, out),
             Method::Read => self.scan_read(start, end, out),
         }
     }
 
-    fn scan_ioctl(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> io::Result<()> {
+    fn scan_ioctl(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> io::Result<()> {
+        let asked = match ask {
+            Ask::Presence => PAGE_IS_PFNZERO | PAGE_IS_HUGE,
+            Ask::Owner => PAGE_IS_PFNZERO | PAGE_IS_HUGE | PAGE_IS_FILE,
+        };
         let mut at = start;
         while at < end {
-            let (count, next) = match sys::pagemap_scan(&self.file, (at, end), self.asked, &mut self.buffer) {
+            let (count, next) = match sys::pagemap_scan(&self.file, (at, end), asked, &mut self.buffer) {
                 Ok(found) => found,
                 Err(Errno::EINTR) => continue,
                 // The target exited or called exec.

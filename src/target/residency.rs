@@ -2,7 +2,7 @@
 //! has for the sum. The page-level sum is the truth; statm is kept beside it because it is what people see in `top`.
 
 use super::maps::{Backing, Maps};
-use super::pages::{Method, PageMap, PageRun};
+use super::pages::{Ask, Method, PageMap, PageRun};
 use super::procdir::kb_field;
 use super::process::LiveProcess;
 use crate::error::Result;
@@ -42,7 +42,7 @@ impl Residency {
     /// Looks up the pages of `ranges`, which may overlap and come in any order.
     pub fn of(process: &LiveProcess, ranges: &[Range]) -> Result<Residency> {
         match process.proc().file("pagemap") {
-            Ok(file) => Residency::by_page(process, PageMap::without_files(file), ranges),
+            Ok(file) => Residency::by_page(process, PageMap::new(file), ranges),
             Err(error) if matches!(error.raw_os_error(), Some(libc::EACCES | libc::EPERM | libc::ENOENT)) => {
                 process.recheck()?;
                 let smaps = process
@@ -70,7 +70,7 @@ impl Residency {
         let mut runs: Vec<PageRun> = Vec::new();
         for (start, end) in joined(ranges) {
             pages
-                .scan(start, end, &mut runs)
+                .scan(start, end, Ask::Presence, &mut runs)
                 .map_err(|error| process.lost("pagemap", &error))?;
             for run in runs.drain(..) {
                 if run.swapped {
@@ -357,7 +357,7 @@ mod tests {
             let pages = if plain {
                 PageMap::plain(file)
             } else {
-                PageMap::without_files(file)
+                PageMap::new(file)
             };
             let residency = Residency::by_page(&process, pages, &[range]).unwrap();
             assert_eq!(residency.total_resident_bytes(), 4 * page);

@@ -7,13 +7,12 @@ mod rows;
 
 use std::io::IoSliceMut;
 
-use self::presence::Presence;
+use self::presence::{LookUp, Presence};
 use self::rows::{PIECE_GAP, Row, rows};
 use super::reader::{ReadError, Readable};
 use super::runs::{MAX_CALL_BYTES, MAX_IOVECS};
 use super::store::Store;
 use crate::memory::{Addr, Gather, Memory, Missing, Range, RecordShape};
-use crate::target::pages::PageRun;
 
 /// Structures per call: the last one is not to take longer than what is set aside for it.
 const MAX_STRUCTURES: usize = 2048;
@@ -74,13 +73,12 @@ pub(crate) fn scratch<'a>(calls: impl Iterator<Item = &'a GatherCall>) -> Vec<u8
 }
 
 impl GatherPlan {
-    /// A plan for some structures: number of the record, and address. `look_up` says which pages of a stretch are
-    /// there, or nothing when the time is over.
+    /// A plan for some structures: number of the record, and address.
     pub(crate) fn new(
         gather: &Gather,
         wanted: impl Iterator<Item = (usize, u64)>,
         readable: &[Readable],
-        look_up: &mut dyn FnMut(u64, u64) -> Result<Option<Vec<PageRun>>, ReadError>,
+        look_up: &mut LookUp<'_>,
     ) -> Result<GatherPlan, ReadError> {
         let size = gather.shape.size() as u64;
         let rows = rows(wanted, size);

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::memory::Range;
 use crate::target::maps::{Backing, Mapping, Maps};
 use crate::target::modules::FileId;
-use crate::target::pages::{PageMap, PageRun};
+use crate::target::pages::{Ask, PageMap, PageRun};
 use crate::target::process::LiveProcess;
 
 /// A stretch of memory that may be read.
@@ -39,6 +39,16 @@ pub(crate) enum Pages {
     OrImage(u64),
 }
 
+impl Pages {
+    /// What has to be known of them.
+    pub(crate) fn ask(self) -> Ask {
+        match self {
+            Pages::OwnOnly => Ask::Owner,
+            Pages::Present | Pages::OrZero | Pages::OrImage(_) => Ask::Presence,
+        }
+    }
+}
+
 /// Why a read ended short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReadError {
@@ -56,7 +66,7 @@ pub(crate) trait RangeReader {
     fn readable(&mut self) -> Result<Vec<Readable>, ReadError>;
 
     /// Appends the present and swapped pages of `start..end`, in address order.
-    fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError>;
+    fn presence(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> Result<(), ReadError>;
 
     /// Copies the ranges, one after the other, into the buffers (same total length). Returns how many bytes came
     /// before the first page that cannot be read; that page being the very first is `ReadError::Fault`.
@@ -151,9 +161,9 @@ impl RangeReader for ProcessReader<'_> {
         Ok(readable(&maps, self.process.image(&maps)))
     }
 
-    fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
+    fn presence(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
         self.pages
-            .scan(start, end, out)
+            .scan(start, end, ask, out)
             .map_err(|error| match error.raw_os_error() {
                 Some(libc::ESRCH) | None => ReadError::Gone,
                 Some(code) => ReadError::Refused(Errno::from_raw(code)),

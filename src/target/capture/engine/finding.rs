@@ -5,7 +5,7 @@ use crate::memory::{Missing, Request};
 use crate::target::capture::reader::{Pages, ReadError};
 use crate::target::capture::runs::{join, split};
 use crate::target::capture::store::{PageState, Run};
-use crate::target::pages::PageRun;
+use crate::target::pages::{Ask, PageRun};
 
 /// Pages one pass may look at: 256 GiB of address space with 4 KiB pages.
 const MAX_PAGES: usize = 64 << 20;
@@ -88,7 +88,8 @@ impl Engine<'_> {
                     .for_each(|run| self.store.set_missing(*run, Missing::BudgetSpent));
                 continue;
             }
-            self.reader.presence(first.start, end, &mut found)?;
+            let ask = self.to_ask(first.start, end);
+            self.reader.presence(first.start, end, ask, &mut found)?;
             for run in group {
                 self.sort_out(run, &found, &mut known);
             }
@@ -96,6 +97,14 @@ impl Engine<'_> {
         known.sort_unstable_by_key(|run| run.page);
         join(&mut known, shift);
         Ok(known)
+    }
+
+    /// What has to be known of pages between `start` and `end`.
+    fn to_ask(&self, start: u64, end: u64) -> Ask {
+        let first = self.readable.partition_point(|range| range.end <= start);
+        let mut ranges = self.readable.iter().skip(first).take_while(|range| range.start < end);
+        let owned = ranges.any(|range| range.pages.ask() == Ask::Owner);
+        if owned { Ask::Owner } else { Ask::Presence }
     }
 
     /// Splits one unknown run by what was found, in address order, about its surroundings.

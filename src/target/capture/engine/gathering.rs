@@ -167,12 +167,12 @@ impl Engine<'_> {
         let (pointers, _) = pointers.as_chunks::<8>();
         let named = pointers.iter().skip(new.start).map(|word| u64::from_le_bytes(*word));
         let (reader, deadline) = (&mut *self.reader, self.limits.deadline);
-        let mut look_up = |start, end| {
+        let mut look_up = |start, end, ask| {
             if deadline.has_passed() {
                 return Ok(None);
             }
             let mut found = Vec::new();
-            reader.presence(start, end, &mut found)?;
+            reader.presence(start, end, ask, &mut found)?;
             Ok(Some(found))
         };
         let wanted = known.iter().copied().chain(new.zip(named));

@@ -7,7 +7,7 @@ use super::super::runs::MAX_IOVECS;
 use super::*;
 use crate::memory::{Addr, Gather, Memory, MemoryError, Place, Range, RecordShape};
 use crate::target::capture::reader::Pages;
-use crate::target::pages::PageRun;
+use crate::target::pages::{Ask, PageRun};
 
 const PAGE: u64 = 4096;
 
@@ -69,11 +69,11 @@ impl RangeReader for Synthetic {
         Ok(now)
     }
 
-    fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
+    fn presence(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
         self.lookups += 1;
         for (&start, _) in self.pages.range(start..end) {
             let swapped = self.swapped.contains(&start);
-            let file = self.of_file.contains(&start);
+            let file = ask == Ask::Owner && self.of_file.contains(&start);
             let end = start + PAGE;
             out.push(PageRun {
                 start,

@@ -3,12 +3,15 @@
 use super::rows::Row;
 use crate::memory::{Addr, Missing, Range};
 use crate::target::capture::reader::{Pages, ReadError, Readable};
-use crate::target::pages::PageRun;
+use crate::target::pages::{Ask, PageRun};
 
 /// Structures no further apart than this are looked up in one go.
 const LOOKUP_GAP: u64 = 64 << 10;
 /// Looked up between two looks at the clock, bytes of address space.
 const LOOKUP_BYTES: u64 = 1 << 30;
+
+/// Says which pages of a stretch are there, or nothing when the time is over.
+pub(crate) type LookUp<'a> = dyn FnMut(u64, u64, Ask) -> Result<Option<Vec<PageRun>>, ReadError> + 'a;
 
 /// Which pages that structures lie on are there.
 pub(super) struct Presence<'a> {
@@ -24,7 +27,7 @@ impl<'a> Presence<'a> {
         rows: &[Row],
         size: u64,
         readable: &'a [Readable],
-        look_up: &mut dyn FnMut(u64, u64) -> Result<Option<Vec<PageRun>>, ReadError>,
+        look_up: &mut LookUp<'_>,
     ) -> Result<Presence<'a>, ReadError> {
         let mut presence = Presence {
             found: Vec::new(),
@@ -37,7 +40,7 @@ impl<'a> Presence<'a> {
                 let (mut at, to) = (start.max(range.start), end.min(range.end));
                 while at < to {
                     let stop = to.min(at.saturating_add(LOOKUP_BYTES));
-                    let Some(pages) = look_up(at, stop)? else {
+                    let Some(pages) = look_up(at, stop, range.pages.ask())? else {
                         presence.cut = Some(at);
                         break 'groups;
                     };

@@ -79,7 +79,7 @@ impl RangeReader for Words {
         Ok(self.readable.clone())
     }
 
-    fn presence(&mut self, start: u64, end: u64, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
+    fn presence(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
         while start >= 0x20_0000 && self.slow.is_some_and(|slow| !slow.has_passed()) {
             std::hint::spin_loop();
         }
@@ -93,7 +93,7 @@ impl RangeReader for Words {
                 end: at + PAGE,
                 present: !swapped,
                 swapped,
-                file: at >= 0x70_0000,
+                file: ask == Ask::Owner && at >= 0x70_0000,
                 zero: false,
                 huge: false,
             });
