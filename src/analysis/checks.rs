@@ -1,10 +1,11 @@
 //! The accounting identities: the runtime keeps the same quantity in several places, and every scan compares them. On
 //! a process at rest the difference is 0; a running P may have one operation in flight, which is the tolerance.
 
+use super::alike::Alike;
 use super::{SpanSums, sum};
 use crate::goruntime::frames::FrameTable;
 use crate::goruntime::layout::Layout;
-use crate::goruntime::mspan::{Span, SpanState};
+use crate::goruntime::mspan::Span;
 use crate::goruntime::snapshot::Snapshot;
 use crate::goruntime::variants::{CHUNK_BYTES, PAGE_BYTES, Variant};
 use crate::model::Check;
@@ -236,22 +237,19 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    #[inline]
-    pub(super) fn add(&mut self, span: &Span) {
+    pub(super) fn add(&mut self, alike: &Alike) {
         let add = |sum: &mut u64, part: u64| *sum = sum.saturating_add(part);
-        let bytes = span.bytes();
-        self.largest_bytes = self.largest_bytes.max(bytes);
-        match span.state {
-            SpanState::InUse => {
-                self.in_use += 1;
-                self.user_arenas += u64::from(span.user_arena);
-                add(&mut self.in_use_bytes, bytes);
-                add(&mut self.allocated_bytes, span.allocated_bytes());
-                add(&mut self.objects, u64::from(span.alloc_count));
-            }
-            SpanState::Manual => add(&mut self.manual_bytes, bytes),
-            SpanState::Dead | SpanState::Odd => {}
-        }
+        self.largest_bytes = self.largest_bytes.max(alike.span.bytes());
+        self.in_use += alike.spans;
+        self.user_arenas += if alike.span.user_arena { alike.spans } else { 0 };
+        add(&mut self.in_use_bytes, alike.bytes());
+        add(&mut self.allocated_bytes, alike.slot_bytes(alike.objects));
+        add(&mut self.objects, alike.objects);
+    }
+
+    pub(super) fn add_manual(&mut self, span: &Span) {
+        self.largest_bytes = self.largest_bytes.max(span.bytes());
+        self.manual_bytes = self.manual_bytes.saturating_add(span.bytes());
     }
 
     pub(super) fn join(&mut self, other: &Totals) {

@@ -1,8 +1,8 @@
 //! What the bytes of in-use spans are: marked live by the last GC, allocated since (live or dead, unknown), garbage
 //! found by the last mark and not swept yet, free slots, and span ends that no slot covers.
 
+use super::alike::Alike;
 use super::sum;
-use crate::goruntime::mspan::{Span, Sweep};
 use crate::memory::Range;
 
 /// Resident bytes of a range of the target. The number is where the one before was found: neighbours are found sooner.
@@ -24,23 +24,18 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    #[inline]
-    fn of(span: &Span, marked: Option<u32>, sweepgen: u32) -> Kinds {
-        let slots = |count: u32| u64::from(count).saturating_mul(span.elemsize);
-        let unswept = Sweep::of(span.sweepgen, sweepgen).is_unswept();
-        let marked_slots = marked.unwrap_or(0).min(span.alloc_count);
-        let rest = slots(span.alloc_count - marked_slots);
-        let garbage = if unswept && marked.is_some() { rest } else { 0 };
+    fn of(alike: &Alike) -> Kinds {
+        let rest = alike.slot_bytes(alike.objects.saturating_sub(alike.marked_objects));
+        let garbage = if alike.unswept && alike.marks_known { rest } else { 0 };
         Kinds {
-            marked: slots(marked_slots),
+            marked: alike.slot_bytes(alike.marked_objects),
             since: rest - garbage,
             garbage,
-            free: span.free_bytes(),
-            tails: span.tail_bytes(),
+            free: alike.slot_bytes(alike.free_slots()),
+            tails: alike.spans.saturating_mul(alike.span.tail_bytes()),
         }
     }
 
-    #[inline]
     fn add(&mut self, other: Kinds) {
         for (total, part) in [
             (&mut self.marked, other.marked),
@@ -54,7 +49,6 @@ impl Kinds {
     }
 
     /// The share of each kind when `part` of `whole` bytes are resident; rounding goes to a large kind.
-    #[inline]
     fn scaled(self, part: u64, whole: u64) -> Kinds {
         if part >= whole {
             return self;
@@ -117,23 +111,24 @@ impl HeapKinds {
         }
     }
 
-    /// Sorts the bytes of an in-use span into kinds.
-    #[inline]
-    pub(super) fn add(&mut self, span: &Span, marked: Option<u32>, sweepgen: u32, resident: Option<u64>) {
-        self.unknown_spans += u64::from(marked.is_none());
-        let kinds = Kinds::of(span, marked, sweepgen);
+    /// Sorts the bytes of in-use spans into kinds.
+    pub(super) fn add(&mut self, alike: &Alike) {
+        let kinds = Kinds::of(alike);
         self.bytes.add(kinds);
-        if marked.is_none() {
+        if !alike.marks_known {
+            self.unknown_spans += alike.spans;
             self.unknown = self.unknown.saturating_add(kinds.since);
         }
-        if let (Some(sum), Some(part)) = (&mut self.resident, resident) {
-            let scaled = kinds.scaled(part, span.bytes());
+        if let (Some(sum), Some(part)) = (&mut self.resident, alike.resident) {
+            // Either there is only one, or nothing of each is resident, or all.
+            let scaled = kinds.scaled(part, alike.span.bytes());
             sum.add(scaled);
-            if marked.is_none() {
+            if !alike.marks_known {
                 self.unknown_resident = self.unknown_resident.saturating_add(scaled.since);
             }
-            if marked == Some(0) && Sweep::of(span.sweepgen, sweepgen).is_unswept() {
-                self.dead_spans_resident = self.dead_spans_resident.saturating_add(part);
+            if alike.unswept {
+                let dead = alike.unmarked_spans.saturating_mul(part);
+                self.dead_spans_resident = self.dead_spans_resident.saturating_add(dead);
             }
         }
     }

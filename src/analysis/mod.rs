@@ -1,6 +1,7 @@
 //! Pure functions on the decoded snapshot: what the figures mean. Nothing here reads memory or prints; every figure of
 //! the report is computed here once.
 
+mod alike;
 mod checks;
 mod doctor;
 mod findings;

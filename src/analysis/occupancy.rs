@@ -3,8 +3,9 @@
 use std::cmp::Reverse;
 
 use super::SpanSums;
+use super::alike::Alike;
 use crate::goruntime::mcentral::Place;
-use crate::goruntime::mspan::{Span, Sweep};
+use crate::goruntime::mspan::Span;
 use crate::goruntime::spans::Spans;
 use crate::goruntime::variants::{CLASS_TO_SIZE, SPAN_CLASSES};
 use crate::model::{HexAddr, LargeObject, LargeObjects, SizeClass};
@@ -27,30 +28,29 @@ impl Default for Classes {
 }
 
 impl Classes {
-    /// Adds an in-use span; large objects are no part of it.
-    #[inline]
-    pub(super) fn add(&mut self, span: &Span, place: Option<Place>, marked: Option<u32>, sweepgen: u32) {
-        if span.size_class() == 0 {
+    /// Adds in-use spans; large objects are no part of it.
+    pub(super) fn add(&mut self, alike: &Alike) {
+        if alike.span.size_class() == 0 {
             return;
         }
-        let Some(class) = self.list.get_mut(usize::from(span.spanclass)) else {
+        let Some(class) = self.list.get_mut(usize::from(alike.span.spanclass)) else {
             return;
         };
-        class.spans += 1;
-        class.span_bytes = class.span_bytes.saturating_add(span.bytes());
-        class.objects += u64::from(span.alloc_count);
-        class.free_objects += u64::from(span.free_slots());
-        class.free_bytes = class.free_bytes.saturating_add(span.free_bytes());
-        if let Some(entry) = class.occupancy_histogram.get_mut(tenth(span)) {
-            *entry += 1;
+        class.spans += alike.spans;
+        class.span_bytes = class.span_bytes.saturating_add(alike.bytes());
+        class.objects += alike.objects;
+        class.free_objects += alike.free_slots();
+        class.free_bytes = class.free_bytes.saturating_add(alike.slot_bytes(alike.free_slots()));
+        for (entry, more) in class.occupancy_histogram.iter_mut().zip(alike.tenths) {
+            *entry += more;
         }
-        if Sweep::of(span.sweepgen, sweepgen).is_unswept() {
-            class.garbage_objects = match (class.garbage_objects, marked) {
-                (Some(sum), Some(marked)) => Some(sum + u64::from(span.alloc_count.saturating_sub(marked))),
+        if alike.unswept {
+            class.garbage_objects = match (class.garbage_objects, alike.marks_known) {
+                (Some(sum), true) => Some(sum + alike.objects.saturating_sub(alike.marked_objects)),
                 _ => None,
             };
         }
-        let counter = match place {
+        let counter = match alike.place {
             Some(Place::Mcache(_)) => &mut class.mcache_spans,
             Some(Place::PartialSwept) => &mut class.partial_swept_spans,
             Some(Place::PartialUnswept) => &mut class.partial_unswept_spans,
@@ -58,7 +58,7 @@ impl Classes {
             Some(Place::FullUnswept) => &mut class.full_unswept_spans,
             None => return,
         };
-        *counter = counter.map(|count| count + 1);
+        *counter = counter.map(|count| count + alike.spans);
     }
 
     pub(super) fn join(&mut self, other: &Classes) {
@@ -79,15 +79,6 @@ impl Classes {
             class.full_swept_spans = both(class.full_swept_spans, part.full_swept_spans);
             class.full_unswept_spans = both(class.full_unswept_spans, part.full_unswept_spans);
         }
-    }
-}
-
-/// In which tenth its occupancy is, from 0.
-fn tenth(span: &Span) -> usize {
-    // Most are full, and a division takes longer than all the rest.
-    match span.alloc_count < span.nelems {
-        true => (u64::from(span.alloc_count) * 10 / u64::from(span.nelems)) as usize,
-        false => 9,
     }
 }
 

@@ -1,10 +1,13 @@
 //! One walk over all spans for everything that is summed over them: of a large heap the walk is what costs.
 
+use std::ops::Range as Indices;
+
+use super::alike::{Alike, Groups, is_unswept};
 use super::checks::Totals;
 use super::heap::{HeapKinds, Resident};
 use super::occupancy::{Classes, Large};
 use super::sum;
-use crate::goruntime::marks::{Mark, MarkReader, Marks};
+use crate::goruntime::marks::{Mark, Marks};
 use crate::goruntime::mcentral::{Place, Places};
 use crate::goruntime::mspan::{Span, SpanState};
 use crate::goruntime::spans::Spans;
@@ -87,62 +90,71 @@ impl SpanSums {
             marks: facts.marks.map(|_| MarkCounts::default()),
             ..SpanSums::default()
         };
-        let mut parts = facts.spans.in_parts(begin, |sums, part| {
-            let mut hint = 0;
-            let mut marks = facts.marks.map(|marks| marks.reader(facts.spans));
-            for (index, span) in facts.spans.part(part) {
-                let resident = facts.resident.map(|resident| resident(span.range(), &mut hint));
-                sums.add(facts, &mut marks, index, &span, resident);
-            }
-        });
+        let mut parts = facts.spans.in_parts(begin, |sums, part| sums.walk(facts, part));
         let rest = parts.split_off(1.min(parts.len()));
         let mut sums = parts.pop().unwrap_or_default();
         rest.into_iter().for_each(|part| sums.join(part));
         sums
     }
 
-    fn add(
-        &mut self,
-        facts: &SpanFacts<'_>,
-        marks: &mut Option<MarkReader<'_>>,
-        index: usize,
-        span: &Span,
-        resident: Option<u64>,
-    ) {
-        self.totals.add(span);
-        if span.state != SpanState::InUse {
-            if let (Some(manual), Some(resident)) = (facts.manual, resident) {
-                let total = match manual.is_work_buffer(index) {
-                    true => &mut self.work_buffers_resident,
-                    false => &mut self.stacks_resident,
-                };
-                *total = total.saturating_add(resident);
+    /// Adds the spans with indices in `part`.
+    fn walk(&mut self, facts: &SpanFacts<'_>, part: Indices<usize>) {
+        let mut near = 0;
+        let mut marks = facts.marks.map(|marks| marks.reader(facts.spans));
+        let mut groups = Groups::new();
+        for (index, span) in facts.spans.part(part) {
+            let resident = facts.resident.map(|resident| resident(span.range(), &mut near));
+            if span.state != SpanState::InUse {
+                self.add_manual(facts.manual, index, &span, resident);
+                continue;
             }
-            return;
-        }
-        let marked = match (&mut self.marks, marks) {
-            (Some(counts), Some(marks)) => counts.add(marks.of(index, span)),
-            _ => None,
-        };
-        let place = facts.places.and_then(|places| places.of(index));
-        if let Some(marked) = marked {
-            let bytes = u64::from(marked).saturating_mul(span.elemsize);
-            self.marked_bytes = self.marked_bytes.saturating_add(bytes);
-        }
-        if let (Some(heap), Some(sweepgen)) = (&mut self.heap, facts.sweepgen) {
-            heap.add(span, marked, sweepgen, resident);
-            self.classes.add(span, place, marked, sweepgen);
-        }
-        if span.size_class() == 0 {
-            self.large.add(index, span);
-        }
-        match place {
-            Some(Place::Mcache(p)) => {
-                self.mcache_free = self.mcache_free.saturating_add(span.free_bytes());
-                self.hold(p as usize, span);
+            let marked = match (&mut self.marks, &mut marks) {
+                (Some(counts), Some(marks)) => counts.add(marks.of(index, &span)),
+                _ => None,
+            };
+            let place = facts.places.and_then(|places| places.of(index));
+            let unswept = is_unswept(&span, facts.sweepgen);
+            if !groups.add(&span, place, unswept, marked, resident) {
+                self.add_one(index, &Alike::one(&span, place, unswept, marked, resident));
             }
-            Some(_) => self.mcentral_free = self.mcentral_free.saturating_add(span.free_bytes()),
-            None => {}
+        }
+        for group in groups.into_groups() {
+            self.add(&group);
+        }
+    }
+
+    fn add_manual(&mut self, manual: Option<&ManualSpans>, index: usize, span: &Span, resident: Option<u64>) {
+        self.totals.add_manual(span);
+        if let (Some(manual), Some(resident)) = (manual, resident) {
+            let total = match manual.is_work_buffer(index) {
+                true => &mut self.work_buffers_resident,
+                false => &mut self.stacks_resident,
+            };
+            *total = total.saturating_add(resident);
+        }
+    }
+
+    fn add_one(&mut self, index: usize, one: &Alike) {
+        self.add(one);
+        if one.span.size_class() == 0 {
+            self.large.add(index, &one.span);
+        }
+        if let Some(Place::Mcache(p)) = one.place {
+            self.mcache_free = self.mcache_free.saturating_add(one.span.free_bytes());
+            self.hold(p as usize, &one.span);
+        }
+    }
+
+    fn add(&mut self, alike: &Alike) {
+        self.totals.add(alike);
+        self.marked_bytes = self.marked_bytes.saturating_add(alike.slot_bytes(alike.marked));
+        if let Some(heap) = &mut self.heap {
+            heap.add(alike);
+            self.classes.add(alike);
+        }
+        if alike.place.is_some_and(|place| !matches!(place, Place::Mcache(_))) {
+            let free = alike.slot_bytes(alike.free_slots());
+            self.mcentral_free = self.mcentral_free.saturating_add(free);
         }
     }
 

@@ -170,15 +170,16 @@ fn count(bits: &[u8], inline: &[u8], nelems: u32) -> u32 {
 fn count_words(words: impl Iterator<Item = u64>, nelems: u32) -> u32 {
     let (mut left, mut count) = (nelems, 0);
     for word in words {
-        if left < 64 {
-            return count + (word & ((1u64 << left) - 1)).count_ones();
-        }
-        left -= 64;
         // Mostly all of them are marked.
-        count += match word {
-            u64::MAX => 64,
+        let slots = u64::MAX >> (64 - left.clamp(1, 64));
+        count += match word & slots {
+            all if all == slots => left.min(64),
             some => some.count_ones(),
         };
+        if left <= 64 {
+            return count;
+        }
+        left -= 64;
     }
     count
 }

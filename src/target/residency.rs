@@ -254,6 +254,7 @@ impl Intervals {
         let (start, end) = (range.start.0, range.end().0);
         match self.list.get(*near) {
             Some((from, to, _)) if *from <= start && end <= *to => end - start,
+            Some((_, to, _)) if *to <= start && self.list.get(*near + 1).is_none_or(|next| end <= next.0) => 0,
             _ => self.bytes_in_somewhere((start, end), near),
         }
     }
