@@ -205,24 +205,33 @@ impl RecordShape {
     /// Makes the records of structures that begin `stride` bytes one behind the other, as pass `pass` (1 or 2) found them.
     /// The status comes last: a writer that is killed leaves no half record behind that looks whole.
     pub fn fill(&self, structures: &[u8], stride: usize, records: &mut [u8], pass: u8) {
-        let stride = stride.max(1);
-        let blocks = records.chunks_mut(self.len.saturating_mul(FILLED_TOGETHER).max(1));
-        for (structures, records) in structures.chunks(stride.saturating_mul(FILLED_TOGETHER)).zip(blocks) {
-            self.fill_block(&mut Block {
+        let (stride, len) = (stride.max(1), self.len.max(1));
+        let (before, last) = structures.split_at(structures.len() / stride * stride);
+        let (records, rest) = records.split_at_mut((before.len() / stride * len).min(records.len()));
+        let blocks = records.chunks_mut(len.saturating_mul(FILLED_TOGETHER));
+        for (structures, records) in before.chunks(stride.saturating_mul(FILLED_TOGETHER)).zip(blocks) {
+            let block = Block {
                 structures,
                 stride,
                 records,
-                len: self.len.max(1),
-            });
-            std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::Release);
-            for (_, record) in structures.chunks(stride).zip(records.chunks_exact_mut(self.len.max(1))) {
-                put(record, self.status, [pass]);
-            }
+                len,
+            };
+            self.fill_block(block, pass);
+        }
+        if !last.is_empty() {
+            // Behind it nothing need be.
+            let block = Block {
+                structures: last,
+                stride: last.len(),
+                records: rest.get_mut(..len).unwrap_or_default(),
+                len,
+            };
+            self.fill_block(block, pass);
         }
     }
 
     /// Field by field, not structure by structure: what is to be done is looked up once for all of them.
-    fn fill_block(&self, block: &mut Block<'_>) {
+    fn fill_block(&self, mut block: Block<'_>, pass: u8) {
         if let Some(choice) = &self.choice {
             for (structure, record) in block.pairs() {
                 let chosen = match structure.get(choice.by) == Some(&choice.value) {
@@ -249,6 +258,10 @@ impl RecordShape {
         for at in &self.zeros {
             block.pairs().for_each(|(_, record)| put(record, *at, [0]));
         }
+        std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::Release);
+        block
+            .pairs()
+            .for_each(|(_, record)| put(record, self.status, [pass]));
     }
 
     /// Notes why there is no record of a structure.
@@ -279,6 +292,7 @@ const FILLED_TOGETHER: usize = 64;
 /// Some structures, and the places for their records.
 struct Block<'a> {
     structures: &'a [u8],
+    /// From one structure to the next, bytes: all are as long.
     stride: usize,
     records: &'a mut [u8],
     len: usize,
@@ -286,7 +300,7 @@ struct Block<'a> {
 
 impl Block<'_> {
     fn pairs(&mut self) -> impl Iterator<Item = (&[u8], &mut [u8])> {
-        let structures = self.structures.chunks(self.stride);
+        let structures = self.structures.chunks_exact(self.stride);
         structures.zip(self.records.chunks_exact_mut(self.len))
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::memory::{Gathered, Place, Planner};
+use crate::target::pages::{Ask, PageRun};
 use crate::target::capture::deadline::Deadline;
 use crate::target::capture::engine::{End, Engine, Limits};
 use crate::target::capture::reader::{Pages, RangeReader};
