@@ -220,8 +220,8 @@ impl<'a> Engine<'a> {
         }
         for wave in 0..MAX_WAVES {
             let requests = planner.wave(wave, self.store);
-            self.prepare_records(planner);
             if requests.is_empty() {
+                self.prepare_records(planner);
                 for gather in planner.gather(self.store) {
                     self.gather(&gather)?;
                     self.gathered.push(gather);
@@ -238,7 +238,13 @@ impl<'a> Engine<'a> {
                 .header()
                 .waves
                 .store(wave as u32 + 1, Ordering::Relaxed);
-            self.read_wave(&requests, self.rehearsing && planner.is_last_need(wave))?;
+            let to_read = self.find(&requests)?;
+            // Not before: whatever is made dense waits for memory that is being made.
+            self.prepare_records(planner);
+            match self.rehearsing && planner.is_last_need(wave) {
+                true => self.leave(&to_read),
+                false => self.fetch(&to_read)?,
+            }
             if self.end != End::Running {
                 return Ok(self.finish(self.end));
             }
@@ -276,7 +282,8 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    fn read_wave(&mut self, requests: &[Request], only_find: bool) -> Result<(), ReadError> {
+    /// The pages that these wishes need, nobody has read yet, and are there.
+    fn find(&mut self, requests: &[Request]) -> Result<Vec<Run>, ReadError> {
         let mut wanted = self.queue(requests);
         if self.holes.new && self.lookups > 0 {
             // Asked for memory that was none when the mappings were looked up: the heap has grown since.
@@ -295,17 +302,22 @@ impl<'a> Engine<'a> {
                 self.store.region_mut().make_dense(run.page, run.pages);
             }
         }
-        if !only_find {
-            // Page by page, as they are written, they would cost more than twice as much.
-            for run in &to_read {
-                self.store.region().populate(run.page, run.pages);
-            }
-            return self.copy(&to_read);
+        Ok(to_read)
+    }
+
+    fn fetch(&mut self, to_read: &[Run]) -> Result<(), ReadError> {
+        // Page by page, as they are written, they would cost more than twice as much.
+        for run in to_read {
+            self.store.region().populate(run.page, run.pages);
         }
+        self.copy(to_read)
+    }
+
+    /// Leaves pages that are there to the next pass.
+    fn leave(&mut self, to_read: &[Run]) {
         self.populate_ahead(to_read.iter().map(|run| (run.page, run.pages)));
         let pages = to_read.iter().map(|run| run.pages).sum();
-        self.commit(&to_read, pages);
-        Ok(())
+        self.commit(to_read, pages);
     }
 
     /// Has pages of the region given their memory while the rehearsal goes on.

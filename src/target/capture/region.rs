@@ -335,16 +335,22 @@ impl Region {
         })
     }
 
-    /// Lets those huge pages that lie wholly in `pages` be huge: for what will be filled without gaps and has no memory
-    /// yet. To be called before it is filled.
+    /// Lets those huge pages be huge that lie in `pages` wholly or by half at least: for what will be filled without gaps
+    /// and has no memory yet. To be called before it is filled.
     pub(crate) fn make_dense(&mut self, page: usize, pages: usize) {
         let Some(file) = &self.file else { return };
         let Some(end) = page.checked_add(pages).filter(|end| *end <= self.dense) else {
             return;
         };
-        let first = (self.pages_at + page * self.page_bytes).next_multiple_of(HUGE_PAGE);
-        let behind = (self.pages_at + end * self.page_bytes) / HUGE_PAGE * HUGE_PAGE;
-        let Some(len) = behind.checked_sub(first).and_then(NonZeroUsize::new) else {
+        let at = |page: usize| self.pages_at + page * self.page_bytes;
+        let rounded = |at: usize| (at + HUGE_PAGE / 2) / HUGE_PAGE * HUGE_PAGE;
+        // The header and the states before the first page are not pages.
+        let first = match rounded(at(page)) {
+            first if first < self.pages_at => first + HUGE_PAGE,
+            first => first,
+        };
+        // Of less than a huge page, both ends can be rounded the same way.
+        let Some(len) = rounded(at(end)).checked_sub(first).and_then(NonZeroUsize::new) else {
             return;
         };
         // SAFETY: inside the mapping, whose bytes are those of the file at the same offsets: the same memory as before,
