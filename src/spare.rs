@@ -5,10 +5,12 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
-use nix::unistd::{SysconfVar, sysconf};
+use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::unistd::{Pid, SysconfVar, gettid, sysconf};
 
 /// What the last look found.
 static FOUND: AtomicU8 = AtomicU8::new(NOT_LOOKED);
@@ -16,12 +18,24 @@ const NOT_LOOKED: u8 = 0;
 const NONE: u8 = 1;
 const SOME: u8 = 2;
 
-/// What runs for a moment only, like a worker of the kernel's, does not take a CPU: one of so many looks must find it free.
-const LOOKS: usize = 3;
+/// What runs for a moment only, like a worker of the kernel's or the end of a process, does not take a CPU: one of so many
+/// looks must find it free.
+const LOOKS: usize = 8;
+/// From one look to the next.
+const BETWEEN_LOOKS: Duration = Duration::from_micros(50);
 
 /// Looks how many CPUs are in use; for threads begun from now on. To be called while only one thread of the tool runs.
 pub fn look() {
-    let found = match has_two_cpus() && (0..LOOKS).any(|_| is_any_free()) {
+    let once_more = |look: usize| {
+        if look > 0 {
+            let before = Instant::now();
+            while before.elapsed() < BETWEEN_LOOKS {
+                std::hint::spin_loop();
+            }
+        }
+        is_any_free()
+    };
+    let found = match has_two_cpus() && (0..LOOKS).any(once_more) {
         true => SOME,
         false => NONE,
     };
@@ -41,19 +55,131 @@ fn has_two_cpus() -> bool {
     available_parallelism().is_ok_and(|cpus| cpus.get() > 1)
 }
 
-/// Does two things at a time, the first on a thread of its own, where a CPU is to spare for it; else one after the other.
+/// Makes the second thread, for work of the calling one; where it cannot be had all is done by one. Only the first call
+/// of a process does that.
+pub fn prepare() {
+    if has_two_cpus() {
+        // The other error is that it is there already.
+        let _ = rayon::ThreadPoolBuilder::new()
+            .num_threads(2)
+            .use_current_thread()
+            .start_handler(|_| SECOND.store(gettid().as_raw(), Ordering::Relaxed))
+            .build_global();
+    }
+}
+
+/// The second thread; 0 while there is none.
+static SECOND: AtomicI32 = AtomicI32::new(0);
+
+/// Where threads may run.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpus {
+    /// Where this thread may.
+    pub all: CpuSet,
+    /// The same without the CPU that it is on: where a thread may start that is to run beside it. The scheduler of a
+    /// virtual machine takes a CPU that is idle for one that is away, and lets the other thread wait behind this one for
+    /// some milliseconds.
+    pub others: CpuSet,
+}
+
+impl Cpus {
+    /// Those of this thread; `None` where there is only one.
+    pub fn of_this_thread() -> Option<Cpus> {
+        let all = sched_getaffinity(THIS_THREAD).ok()?;
+        let mut others = all;
+        others.unset(sched_getcpu().ok()?).ok()?;
+        let any = (0..CpuSet::count()).any(|cpu| others.is_set(cpu).unwrap_or(false));
+        any.then_some(Cpus { all, others })
+    }
+
+    /// This thread has started, and may run wherever the scheduler finds best.
+    pub fn use_all(&self) {
+        let _ = sched_setaffinity(THIS_THREAD, &self.all);
+    }
+}
+
+/// As the scheduler's calls name the thread that makes them.
+const THIS_THREAD: Pid = Pid::from_raw(0);
+
+/// Whether what is done now may be done by two threads.
+fn shared() -> bool {
+    cpu() && rayon::current_thread_index().is_some()
+}
+
+/// Does two things at a time, the first on the second thread, where a CPU is to spare for it; else one after the other.
 pub fn beside<A: Send, B>(first: impl Fn() -> A + Sync, second: impl FnOnce() -> B) -> (A, B) {
-    std::thread::scope(|scope| {
-        let thread = cpu().then(|| std::thread::Builder::new().spawn_scoped(scope, &first));
-        match thread {
-            Some(Ok(thread)) => {
-                let second = second();
-                let first = thread.join();
-                (first.unwrap_or_else(|panic| std::panic::resume_unwind(panic)), second)
-            }
-            None | Some(Err(_)) => (first(), second()),
-        }
+    if !shared() {
+        return (first(), second());
+    }
+    let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+    let mut done = None;
+    let second = rayon::in_place_scope(|scope| {
+        scope.spawn(|_| {
+            begun.store(true, Ordering::Release);
+            done = Some(first());
+            ended.store(true, Ordering::Release);
+        });
+        let second = second();
+        // If it has not begun, it is done here.
+        spin_until(|| ended.load(Ordering::Acquire) || !begun.load(Ordering::Acquire));
+        second
+    });
+    (done.unwrap_or_else(first), second)
+}
+
+/// How long a thread that waits for work, or for the end of another's, keeps its CPU: to wake up on a machine that is
+/// virtual takes as long as much of the work.
+const LONGEST_SPIN: Duration = Duration::from_millis(5);
+
+fn spin_until(over: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !over() && begun.elapsed() < LONGEST_SPIN {
+        std::hint::spin_loop();
+    }
+}
+
+/// Does what will often be done [`beside`] something else: meanwhile the second thread does not fall asleep at once.
+pub fn awake<T>(work: impl FnOnce() -> T) -> T {
+    if !shared() {
+        return work();
+    }
+    let second = SECOND.load(Ordering::Relaxed);
+    let cpus = Cpus::of_this_thread().filter(|_| second > 0);
+    if let Some(cpus) = &cpus {
+        let _ = sched_setaffinity(Pid::from_raw(second), &cpus.others);
+    }
+    let over = AtomicBool::new(false);
+    rayon::in_place_scope(|scope| {
+        scope.spawn(|_| await_work(&over, cpus.as_ref()));
+        let _over = SetAtEnd(&over);
+        work()
     })
+}
+
+fn await_work(over: &AtomicBool, cpus: Option<&Cpus>) {
+    // The thread that hands out the work has no time for this.
+    if rayon::current_thread_index() == Some(0) {
+        return;
+    }
+    if let Some(cpus) = cpus {
+        cpus.use_all();
+    }
+    let mut idle = Instant::now();
+    while !over.load(Ordering::Acquire) && idle.elapsed() < LONGEST_SPIN {
+        match rayon::yield_now() {
+            Some(rayon::Yield::Executed) => idle = Instant::now(),
+            _ => std::hint::spin_loop(),
+        }
+    }
+}
+
+/// However it ends.
+struct SetAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Whether fewer threads than CPUs run at this moment, this one counted. Where the kernel does not say, there may be
@@ -78,6 +204,39 @@ fn running(loadavg: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_things_are_done_wherever_they_are() {
+        let both = || {
+            awake(|| {
+                let inner = || beside(|| 1, || 2);
+                beside(inner, || beside(inner, || 3))
+            })
+        };
+        let expected = ((1, 2), ((1, 2), 3));
+        assert_eq!(both(), expected);
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for _ in 0..100 {
+                assert_eq!(pool.install(both), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_of_either_comes_out() {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let of = |first: bool, second: bool| {
+            let work = move || {
+                awake(|| beside(|| assert!(!first), || assert!(!second)));
+            };
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| pool.install(work))).is_err()
+        };
+        assert_eq!(
+            [of(false, false), of(true, false), of(false, true)],
+            [false, true, true]
+        );
+    }
 
     #[test]
     fn the_kernel_says_how_many_threads_run() {

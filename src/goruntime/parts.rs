@@ -36,14 +36,10 @@ pub(super) fn in_parts<S: Send>(
             work(&mut state, start..start.saturating_add(len).min(count));
         }
     };
-    std::thread::scope(|scope| {
-        let helper = spare::cpu().then(|| std::thread::Builder::new().spawn_scoped(scope, by_one));
-        let mut states = vec![by_one()];
-        if let Some(Ok(helper)) = helper {
-            states.push(helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        states
-    })
+    match spare::cpu() {
+        true => <[S; 2]>::from(spare::beside(by_one, by_one)).into(),
+        false => vec![by_one()],
+    }
 }
 
 #[cfg(test)]

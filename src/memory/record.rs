@@ -259,9 +259,7 @@ impl RecordShape {
             block.pairs().for_each(|(_, record)| put(record, *at, [0]));
         }
         std::sync::atomic::compiler_fence(std::sync::atomic::Ordering::Release);
-        block
-            .pairs()
-            .for_each(|(_, record)| put(record, self.status, [pass]));
+        block.pairs().for_each(|(_, record)| put(record, self.status, [pass]));
     }
 
     /// Notes why there is no record of a structure.

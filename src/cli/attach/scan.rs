@@ -90,6 +90,7 @@ impl Steps<'_> {
 pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> Result<Finished> {
     let begun = Instant::now();
     spare::look();
+    spare::prepare();
     let mut steps = Steps {
         list: Vec::new(),
         since: begun,
@@ -105,7 +106,11 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     // What is wrong with a process that has gone, or has become another program, is that.
     let explained = |error| process.recheck().err().unwrap_or(error);
     let found = found.map_err(explained)?;
-    let (image, runtime) = (found.image, found.runtime.map_err(explained)?);
+    let runtime = found.runtime.map_err(explained)?;
+    let found = Found {
+        runtime: Ok(runtime.clone()),
+        ..found
+    };
     steps.end("binary");
 
     steps.begin("copying the runtime's structures");
@@ -118,7 +123,23 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     }
     steps.end("capture");
 
+    let (mut report, rest) = spare::awake(|| think(&process, found, capture, options, &mut steps))?;
+    report.capture.steps = steps.list;
+    report.capture.wall_ns = u64::try_from(begun.elapsed().as_nanos()).ok();
+    report.tool = tool();
+    Ok(Finished { report, rest })
+}
+
+/// From what was copied to the report. Also returns all that was read.
+fn think(
+    process: &LiveProcess,
+    found: Found,
+    mut capture: Capture,
+    options: &ScanOptions,
+    steps: &mut Steps<'_>,
+) -> Result<(AttachReport, Box<dyn std::any::Any>)> {
     steps.begin("decoding");
+    let (image, runtime) = (found.image, found.runtime?);
     let Runtime {
         layout,
         variant,
@@ -127,17 +148,17 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     } = runtime.as_ref();
     let memory = &capture.memory;
     let (mut host, (snapshot, (marks, marks_missing))) = spare::beside(
-        || HostSide::read(&process),
+        || HostSide::read(process),
         || {
             let decoded = Snapshot::decode_beside(memory, layout, variant, globals, |spans, gc| {
-                read_marks(&process, layout, globals, (spans, gc))
+                read_marks(process, layout, globals, (spans, gc))
             });
             steps.end("decode");
             decoded
         },
     );
     if snapshot.is_blank() {
-        return Err(not_started(pid, &found.name));
+        return Err(not_started(process.pid(), &found.name));
     }
     host.sort_mappings(&snapshot);
     capture.end_child();
@@ -151,7 +172,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     };
     steps.end("symbols");
 
-    let mut report = head(&process, &image, &runtime, &capture, options);
+    let mut report = head(process, &image, &runtime, &capture, options);
     report.process.runtime = Some(found.instance);
     report
         .warnings
@@ -175,12 +196,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     assemble(&mut report, &scanned, &host, &type_name);
     agreed(&runtime, &found.name, &scanned.snapshot, &report.capture.checks)?;
     steps.end("analysis");
-
-    report.capture.steps = steps.list;
-    report.capture.wall_ns = u64::try_from(begun.elapsed().as_nanos()).ok();
-    report.tool = tool();
-    let rest = Box::new((capture, scanned, image));
-    Ok(Finished { report, rest })
+    Ok((report, Box::new((capture, scanned, image))))
 }
 
 /// Mark bits are read from the running target: they need not be of the stopped moment, only of unchanged spans.

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::memory::{Gathered, Place, Planner};
-use crate::target::pages::{Ask, PageRun};
 use crate::target::capture::deadline::Deadline;
 use crate::target::capture::engine::{End, Engine, Limits};
 use crate::target::capture::reader::{Pages, RangeReader};
 use crate::target::capture::store::Store;
+use crate::target::pages::{Ask, PageRun};
 
 const PAGE: u64 = 4096;
 const SIZE: u64 = 48;

@@ -2,11 +2,12 @@
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use super::{Region, Stretch};
-use crate::spare;
+use crate::spare::{self, Cpus};
 
 /// The stack of a thread that only touches memory.
 const STACK: usize = 256 << 10;
@@ -42,12 +43,33 @@ impl Populating {
     pub(in super::super) unsafe fn add(&mut self, region: &Region, runs: impl Iterator<Item = (usize, usize)>) {
         let stretches = runs.filter_map(|(page, pages)| region.stretch(page, pages));
         let pieces = stretches.flat_map(Stretch::pieces);
-        self.shared.lock().pieces.extend(pieces);
+        let mut queue = self.shared.lock();
+        queue.pieces.extend(pieces);
         self.shared.more.notify_one();
         if self.helper.is_none() && spare::cpu() {
             let shared = self.shared.clone();
             let thread = std::thread::Builder::new().stack_size(STACK);
-            self.helper = thread.spawn(move || shared.work()).ok();
+            let cpus = Cpus::of_this_thread();
+            let body = move || {
+                // Once it has been told where to start.
+                drop(shared.lock());
+                if let Some(cpus) = cpus {
+                    cpus.use_all();
+                }
+                shared.work();
+            };
+            self.helper = thread.spawn(body).ok();
+            // While the queue is locked.
+            if let Some((helper, Cpus { others, .. })) = self.helper.as_ref().zip(cpus) {
+                // SAFETY: a thread that has not been joined, and a set of CPUs of the size that is said.
+                let _ = unsafe {
+                    libc::pthread_setaffinity_np(
+                        helper.as_pthread_t(),
+                        size_of_val(&others),
+                        std::ptr::from_ref(&others).cast(),
+                    )
+                };
+            }
         }
     }
 
