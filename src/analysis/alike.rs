@@ -2,7 +2,7 @@
 //! alike with very many others, and what is summed over them is worked out once for all.
 
 use crate::goruntime::mcentral::Place;
-use crate::goruntime::mspan::{Span, Sweep};
+use crate::goruntime::mspan::{Record, Span, Sweep};
 use crate::goruntime::variants::SPAN_CLASSES;
 
 /// Some in-use spans that are alike: one, or any number.
@@ -35,14 +35,14 @@ pub(super) struct Alike {
 impl Alike {
     /// A single span; `marked` slots of it have a mark, where that is known.
     pub(super) fn one(
-        span: &Span,
+        span: Span,
         place: Option<Place>,
         unswept: bool,
         marked: Option<u32>,
         resident: Option<u64>,
     ) -> Alike {
         let mut one = Alike {
-            span: *span,
+            span,
             place,
             unswept,
             resident,
@@ -123,7 +123,7 @@ impl Groups {
     #[inline]
     pub(super) fn add(
         &mut self,
-        span: &Span,
+        span: Record<'_>,
         place: Option<Place>,
         unswept: bool,
         marked: Option<u32>,
@@ -139,23 +139,27 @@ impl Groups {
         let whole = match resident {
             Some(0) => 0,
             None => 1,
-            Some(bytes) if bytes == span.bytes() => 1,
+            Some(bytes) if bytes == span.page_bytes() => 1,
             Some(_) => return false,
         };
-        let kind = ((usize::from(span.spanclass) * 4 + set) * 2 + usize::from(unswept)) * 2 + whole;
+        let kind = ((usize::from(span.spanclass()) * 4 + set) * 2 + usize::from(unswept)) * 2 + whole;
         let Some(number) = self.of_kind.get_mut(kind).filter(|_| span.size_class() != 0) else {
             return false;
         };
         let Some(group) = self.groups.get_mut(usize::from(*number)) else {
             *number = self.groups.len() as u16;
-            self.groups.push(Alike::one(span, place, unswept, marked, resident));
+            self.groups
+                .push(Alike::one(span.span(), place, unswept, marked, resident));
             return true;
         };
-        let shape = |span: &Span| (span.npages, span.elemsize, span.nelems, span.user_arena);
-        if shape(&group.span) != shape(span) || group.marks_known != marked.is_some() {
+        let of = &group.span;
+        let shape = (of.npages, of.elemsize, of.nelems, of.user_arena);
+        if shape != (span.npages(), span.elemsize(), span.nelems(), span.user_arena())
+            || group.marks_known != marked.is_some()
+        {
             return false;
         }
-        group.add(span.alloc_count, marked);
+        group.add(span.alloc_count(), marked);
         true
     }
 
@@ -167,6 +171,6 @@ impl Groups {
 
 /// Whether a span awaits its sweep, in a heap of this sweepgen.
 #[inline]
-pub(super) fn is_unswept(span: &Span, sweepgen: Option<u32>) -> bool {
-    sweepgen.is_some_and(|heap| Sweep::of(span.sweepgen, heap).is_unswept())
+pub(super) fn is_unswept(span: Record<'_>, sweepgen: Option<u32>) -> bool {
+    sweepgen.is_some_and(|heap| Sweep::of(span.sweepgen(), heap).is_unswept())
 }

@@ -2,7 +2,7 @@
 //! (inline ones too, runtime/mgcmark_greenteagc.go), alloc bits of swept spans.
 
 use super::layout::Layout;
-use super::mspan::{Span, SpanState, Sweep};
+use super::mspan::{Record, SpanState, Sweep};
 use super::stretches::Stretches;
 use super::variants::Variant;
 use crate::memory::{Addr, Range};
@@ -52,24 +52,25 @@ impl BitRules {
     }
 
     #[inline]
-    pub(super) fn bits(&self, span: &Span) -> Bits {
-        let bytes = u64::from(span.nelems.div_ceil(64)) * 8;
-        if !Sweep::of(span.sweepgen, self.sweepgen).is_unswept() {
+    pub(super) fn bits(&self, span: Record<'_>) -> Bits {
+        let bytes = u64::from(span.nelems().div_ceil(64)) * 8;
+        if !Sweep::of(span.sweepgen(), self.sweepgen).is_unswept() {
             return Bits {
-                heap: Range::new(span.alloc_bits, bytes),
+                heap: Range::new(span.alloc_bits(), bytes),
                 inline: None,
             };
         }
         let holds = |l: &InlineMarks| {
-            span.size_class() != 0 && (l.min_elem_bytes..=l.max_elem_bytes).contains(&span.elemsize) && !span.user_arena
+            let elem = l.min_elem_bytes..=l.max_elem_bytes;
+            span.size_class() != 0 && elem.contains(&span.elemsize()) && !span.user_arena()
         };
         let inline = self.inline.filter(holds).map(|l| {
-            let end = span.start.saturating_add(span.bytes());
+            let end = span.start().saturating_add(span.page_bytes());
             let start = end.saturating_sub(l.size).saturating_add(l.offset);
             Range::new(Addr(start), l.len)
         });
         Bits {
-            heap: Range::new(span.gcmark_bits, bytes),
+            heap: Range::new(span.gcmark_bits(), bytes),
             inline,
         }
     }
@@ -78,8 +79,8 @@ impl BitRules {
     /// frees them (runtime/mgcsweep.go `sweepLocked.sweep`), each span is swept once per cycle, and bit arenas are
     /// recycled only when a later cycle starts. User arenas are freed by other rules.
     #[inline]
-    pub(super) fn settled(&self, span: &Span) -> bool {
-        matches!(Sweep::of(span.sweepgen, self.sweepgen), Sweep::Done | Sweep::Cached) && !span.user_arena
+    pub(super) fn settled(&self, span: Record<'_>) -> bool {
+        matches!(Sweep::of(span.sweepgen(), self.sweepgen), Sweep::Done | Sweep::Cached) && !span.user_arena()
     }
 }
 
@@ -99,17 +100,17 @@ pub(super) struct BitPlaces {
 impl BitPlaces {
     /// Notes those of a live span, whose structure is `header`. Without rules no bitmap counts.
     #[inline]
-    pub(super) fn note(&mut self, rules: Option<&BitRules>, span: &Span, header: Range) {
-        let Some(rules) = rules.filter(|_| span.state == SpanState::InUse) else {
-            self.others.add(Range::new(span.alloc_bits, 1));
-            self.others.add(Range::new(span.gcmark_bits, 1));
+    pub(super) fn note(&mut self, rules: Option<&BitRules>, span: Record<'_>, header: Range) {
+        let Some(rules) = rules.filter(|_| span.state() == SpanState::InUse) else {
+            self.others.add(Range::new(span.alloc_bits(), 1));
+            self.others.add(Range::new(span.gcmark_bits(), 1));
             return;
         };
         let Bits { heap, inline } = rules.bits(span);
         self.bitmaps.add(heap);
-        let other = match heap.start == span.alloc_bits {
-            true => span.gcmark_bits,
-            false => span.alloc_bits,
+        let other = match heap.start == span.alloc_bits() {
+            true => span.gcmark_bits(),
+            false => span.alloc_bits(),
         };
         self.others.add(Range::new(other, 1));
         if let Some(inline) = inline {

@@ -9,7 +9,7 @@ pub use plan::MarksPlan;
 use super::bits::{BitRules, Bits};
 use super::cursor::{Fields, View};
 use super::layout::Layout;
-use super::mspan::{RECORD_BYTES, Span, SpanReader, Sweep};
+use super::mspan::{RECORD_BYTES, Record, Span, SpanReader, Sweep};
 use super::spans::Spans;
 use super::stretches::Stretches;
 use crate::memory::{Addr, Gathered, Memory, Range};
@@ -105,19 +105,12 @@ pub struct MarkReader<'a> {
 impl<'a> MarkReader<'a> {
     /// How many slots of an in-use span the last mark found alive.
     #[inline]
-    pub fn of(&mut self, index: usize, span: &Span) -> Mark {
-        let Marks { rules, read, all, .. } = self.marks;
+    pub fn of(&mut self, index: usize, span: Record<'_>) -> Mark {
+        let Marks { rules, read, .. } = self.marks;
         if !self.marks.same_cycle || !rules.settled(span) {
-            let after = match all {
-                Some(all) => all.record(index).ok().and_then(|record| Span::of(record).ok()),
-                None => self
-                    .spans
-                    .addr_of(index)
-                    .and_then(|addr| self.marks.spans.read(read.as_ref(), addr)),
-            };
-            match after {
+            match self.after(index) {
                 None => return Mark::Unreadable,
-                Some(after) if !same_bits(span, &after, rules.sweepgen) => return Mark::Changed,
+                Some(after) if !same_bits(&span.span(), &after, rules.sweepgen) => return Mark::Changed,
                 Some(_) => {}
             }
         }
@@ -125,8 +118,17 @@ impl<'a> MarkReader<'a> {
         let bits = self.bytes(heap);
         let inline = inline.map_or(Some(&[][..]), |range| read.bytes(range.start, range.len as usize).ok());
         match bits.zip(inline) {
-            Some((bits, inline)) => Mark::Known(count(bits, inline, span.nelems)),
+            Some((bits, inline)) => Mark::Known(count(bits, inline, span.nelems())),
             None => Mark::Unreadable,
+        }
+    }
+
+    /// The span of this index as it was after the bits were read.
+    fn after(&self, index: usize) -> Option<Span> {
+        let Marks { read, all, spans, .. } = self.marks;
+        match all {
+            Some(all) => Span::of(all.record(index).ok()?).ok(),
+            None => spans.read(read.as_ref(), self.spans.addr_of(index)?),
         }
     }
 

@@ -7,6 +7,8 @@ use crate::memory::{Addr, Choice, Gather, Memory, Place, Range, RecordShape};
 
 /// More slots than any span has (1024); from Go 1.22 on the field itself ends here.
 const MOST_SLOTS: u32 = u16::MAX as u32;
+/// What is wrong with a record of another layout.
+pub(super) const TOO_SHORT: &str = "its record is too short";
 /// No process has memory beyond it, with five levels of page tables either.
 const END_OF_MEMORY: u64 = 1 << 56;
 
@@ -61,6 +63,164 @@ impl Sweep {
     #[inline]
     pub fn is_unswept(self) -> bool {
         matches!(self, Sweep::Needed | Sweep::Underway | Sweep::CachedStale)
+    }
+}
+
+/// What is kept of a span structure, as it lies in memory: for walks over very many that look at few of its fields.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a>(&'a [u8; RECORD_BYTES]);
+
+#[allow(missing_docs, reason = "each is the field of `Span` it is named after")]
+impl<'a> Record<'a> {
+    /// `None` for bytes of another length.
+    #[inline]
+    pub(super) fn of(bytes: &'a [u8]) -> Option<Record<'a>> {
+        bytes.first_chunk().map(Record)
+    }
+
+    #[inline]
+    fn bytes<const N: usize>(self, at: usize) -> [u8; N] {
+        let bytes = self.0.get(at..).and_then(|rest| rest.first_chunk::<N>());
+        bytes.copied().unwrap_or([0; N])
+    }
+
+    #[inline]
+    fn word(self, at: usize) -> u64 {
+        u64::from_le_bytes(self.bytes(at))
+    }
+
+    #[inline]
+    pub fn start(self) -> u64 {
+        self.word(START)
+    }
+
+    #[inline]
+    pub fn npages(self) -> u64 {
+        self.word(NPAGES)
+    }
+
+    #[inline]
+    pub fn elemsize(self) -> u64 {
+        self.word(ELEMSIZE)
+    }
+
+    #[inline]
+    pub(super) fn gcmark_bits(self) -> Addr {
+        Addr(self.word(GCMARK_BITS))
+    }
+
+    #[inline]
+    pub(super) fn alloc_bits(self) -> Addr {
+        Addr(self.word(ALLOC_BITS))
+    }
+
+    #[inline]
+    pub fn nelems(self) -> u32 {
+        u32::from_le_bytes(self.bytes(NELEMS))
+    }
+
+    #[inline]
+    pub fn alloc_count(self) -> u32 {
+        u32::from(u16::from_le_bytes(self.bytes(ALLOC_COUNT)))
+    }
+
+    #[inline]
+    pub fn sweepgen(self) -> u32 {
+        u32::from_le_bytes(self.bytes(SWEEPGEN))
+    }
+
+    #[inline]
+    pub fn spanclass(self) -> u8 {
+        u8::from_le_bytes(self.bytes(SPANCLASS))
+    }
+
+    #[inline]
+    pub fn state(self) -> SpanState {
+        match u8::from_le_bytes(self.bytes(STATE)) {
+            0 => SpanState::Dead,
+            IN_USE => SpanState::InUse,
+            2 => SpanState::Manual,
+            _ => SpanState::Odd,
+        }
+    }
+
+    #[inline]
+    pub fn user_arena(self) -> bool {
+        u8::from_le_bytes(self.bytes(USER_ARENA)) != 0
+    }
+
+    /// Bytes of its pages.
+    #[inline]
+    pub fn page_bytes(self) -> u64 {
+        self.npages().saturating_mul(PAGE_BYTES)
+    }
+
+    /// Size class; 0 for large objects.
+    #[inline]
+    pub fn size_class(self) -> usize {
+        usize::from(self.spanclass() >> 1)
+    }
+
+    /// Whether the fields agree with each other, whatever the heap around them.
+    #[inline]
+    pub(super) fn possible(self) -> Result<(), &'static str> {
+        let state = self.state();
+        match state {
+            SpanState::Dead => return Ok(()),
+            SpanState::Odd => return Err("its state is none that the runtime has"),
+            SpanState::InUse | SpanState::Manual => {}
+        }
+        let (start, npages) = (self.start(), self.npages());
+        // No product of these overflows.
+        let within = npages <= END_OF_MEMORY / PAGE_BYTES && start <= END_OF_MEMORY - npages * PAGE_BYTES;
+        if npages == 0 || start == 0 || !start.is_multiple_of(PAGE_BYTES) || !within {
+            return Err("its pages are impossible");
+        }
+        if state == SpanState::Manual {
+            return Ok(());
+        }
+        if usize::from(self.spanclass()) >= SPAN_CLASSES {
+            return Err("its span class is none that the runtime has");
+        }
+        let (nelems, elemsize) = (self.nelems(), self.elemsize());
+        let fits = match u64::from(nelems).checked_mul(elemsize) {
+            Some(bytes) => bytes != 0 && bytes <= npages * PAGE_BYTES && nelems <= MOST_SLOTS,
+            None => false,
+        };
+        if !fits {
+            return Err("its slots do not fit its pages");
+        }
+        if self.alloc_count() > nelems {
+            return Err("it has more objects than slots");
+        }
+        Ok(())
+    }
+
+    /// All of it.
+    #[inline]
+    pub fn span(self) -> Span {
+        let state = self.state();
+        let link = Addr(self.word(LINK) & LINK_BITS);
+        let (next, large_type) = match state {
+            SpanState::InUse => (Addr::NIL, link),
+            _ => (link, Addr::NIL),
+        };
+        Span {
+            start: self.start(),
+            npages: self.npages(),
+            elemsize: self.elemsize(),
+            gcmark_bits: self.gcmark_bits(),
+            alloc_bits: self.alloc_bits(),
+            next,
+            large_type,
+            nelems: self.nelems(),
+            alloc_count: self.alloc_count(),
+            alloc_count_before_cache: u32::from(u16::from_le_bytes(self.bytes(ALLOC_COUNT_BEFORE_CACHE))),
+            sweepgen: self.sweepgen(),
+            spanclass: self.spanclass(),
+            state,
+            user_arena: self.user_arena(),
+        }
     }
 }
 
@@ -146,89 +306,11 @@ impl Span {
             .saturating_sub(u64::from(self.nelems).saturating_mul(self.elemsize))
     }
 
-    /// Span class and sweepgen of a record.
-    #[inline]
-    pub(super) fn head(record: &[u8]) -> Option<(u8, u32)> {
-        let sweepgen = record.get(SWEEPGEN..)?.first_chunk::<4>()?;
-        Some((*record.get(SPANCLASS)?, u32::from_le_bytes(*sweepgen)))
-    }
-
     /// Makes sense of a record. The error says what is impossible about it.
     #[inline]
     pub(super) fn of(record: &[u8]) -> Result<Span, &'static str> {
-        let span = Span::unchecked(record).ok_or("its record is too short")?;
-        span.possible().map(|()| span)
-    }
-
-    /// The same of a record that has been found to make sense.
-    #[inline]
-    pub(super) fn unchecked(record: &[u8]) -> Option<Span> {
-        let record = record.first_chunk::<RECORD_BYTES>()?;
-        let word = |at: usize| record.get(at..).and_then(|rest| rest.first_chunk::<8>());
-        let word = |at: usize| word(at).map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let half = |at: usize| record.get(at..).and_then(|rest| rest.first_chunk::<4>());
-        let half = |at: usize| half(at).map_or(0, |bytes| u32::from_le_bytes(*bytes));
-        let quarter = |at: usize| record.get(at..).and_then(|rest| rest.first_chunk::<2>());
-        let quarter = |at: usize| quarter(at).map_or(0, |bytes| u16::from_le_bytes(*bytes));
-        let byte = |at: usize| record.get(at).copied().unwrap_or(0);
-        let state = match byte(STATE) {
-            0 => SpanState::Dead,
-            IN_USE => SpanState::InUse,
-            2 => SpanState::Manual,
-            _ => SpanState::Odd,
-        };
-        let link = Addr(word(LINK) & LINK_BITS);
-        let (next, large_type) = match state {
-            SpanState::InUse => (Addr::NIL, link),
-            _ => (link, Addr::NIL),
-        };
-        Some(Span {
-            start: word(START),
-            npages: word(NPAGES),
-            elemsize: word(ELEMSIZE),
-            gcmark_bits: Addr(word(GCMARK_BITS)),
-            alloc_bits: Addr(word(ALLOC_BITS)),
-            next,
-            large_type,
-            nelems: half(NELEMS),
-            alloc_count: u32::from(quarter(ALLOC_COUNT)),
-            alloc_count_before_cache: u32::from(quarter(ALLOC_COUNT_BEFORE_CACHE)),
-            sweepgen: half(SWEEPGEN),
-            spanclass: byte(SPANCLASS),
-            state,
-            user_arena: byte(USER_ARENA) != 0,
-        })
-    }
-
-    /// Whether the fields agree with each other, whatever the heap around them.
-    fn possible(&self) -> Result<(), &'static str> {
-        match self.state {
-            SpanState::Dead => return Ok(()),
-            SpanState::Odd => return Err("its state is none that the runtime has"),
-            SpanState::InUse | SpanState::Manual => {}
-        }
-        let end = self
-            .npages
-            .checked_mul(PAGE_BYTES)
-            .and_then(|bytes| bytes.checked_add(self.start))
-            .filter(|end| *end <= END_OF_MEMORY);
-        if self.npages == 0 || self.start == 0 || !self.start.is_multiple_of(PAGE_BYTES) || end.is_none() {
-            return Err("its pages are impossible");
-        }
-        if self.state == SpanState::Manual {
-            return Ok(());
-        }
-        if usize::from(self.spanclass) >= SPAN_CLASSES {
-            return Err("its span class is none that the runtime has");
-        }
-        match u64::from(self.nelems).checked_mul(self.elemsize) {
-            Some(bytes) if bytes <= self.bytes() && (1..=MOST_SLOTS).contains(&self.nelems) && self.elemsize > 0 => {}
-            _ => return Err("its slots do not fit its pages"),
-        }
-        if self.alloc_count > self.nelems {
-            return Err("it has more objects than slots");
-        }
-        Ok(())
+        let record = Record::of(record).ok_or(TOO_SHORT)?;
+        record.possible().map(|()| record.span())
     }
 }
 

@@ -10,7 +10,7 @@ use std::ops::Range as Indices;
 use super::bits::{BitPlaces, BitRules};
 use super::cursor::{DecodeError, Fields, GoSlice, View};
 use super::layout::Layout;
-use super::mspan::{self, Span};
+use super::mspan::{self, Record, Span};
 use super::parts::in_parts;
 use super::repeats::names_few;
 use super::variants::Variant;
@@ -107,7 +107,7 @@ impl Spans {
     /// The live span of this index.
     pub fn get(&self, index: usize) -> Option<Span> {
         self.kinds.get(index).filter(|kind| **kind != NO_SPAN)?;
-        Span::unchecked(self.records.record(index).ok()?)
+        Some(Record::of(self.records.record(index).ok()?)?.span())
     }
 
     /// Where the structure of this index lies, live or dead, if it is here.
@@ -117,18 +117,15 @@ impl Spans {
 
     /// Live spans with their indices.
     pub fn iter(&self) -> impl Iterator<Item = (usize, Span)> {
-        self.part(0..self.count())
+        self.part(0..self.count()).map(|(index, record)| (index, record.span()))
     }
 
-    /// Those with indices in `part`.
-    pub fn part(&self, part: Indices<usize>) -> impl Iterator<Item = (usize, Span)> {
+    /// Records of those with indices in `part`.
+    pub fn part(&self, part: Indices<usize>) -> impl Iterator<Item = (usize, Record<'_>)> {
         let kinds = self.kinds.get(part.clone()).unwrap_or_default();
         let records = records(&self.records, part.clone());
-        let of = |((index, kind), record): ((usize, &u8), Result<&[u8], _>)| match *kind {
-            NO_SPAN => None,
-            _ => Some((index, Span::unchecked(record.ok()?)?)),
-        };
-        part.zip(kinds).zip(records).filter_map(of)
+        let live = part.zip(kinds).zip(records).filter(|((_, kind), _)| **kind != NO_SPAN);
+        live.filter_map(|((index, _), record)| Some((index, record.ok().and_then(Record::of)?)))
     }
 
     /// Spans that hold heap objects.
@@ -160,7 +157,7 @@ impl Spans {
 
     /// `mspan.sweepgen` of a live span.
     pub(super) fn sweepgen(&self, index: usize) -> Option<u32> {
-        Span::head(self.records.record(index).ok()?).map(|(_, sweepgen)| sweepgen)
+        Record::of(self.records.record(index).ok()?).map(Record::sweepgen)
     }
 
     /// Does something with all spans, part of the indices by part, on two threads where there are many: each adds to what

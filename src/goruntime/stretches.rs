@@ -4,12 +4,21 @@ use crate::memory::{Addr, Range};
 
 /// Stretches of memory in units that the smallest pages are made of: nothing smaller than a page is read of a running
 /// process, and no mapping begins or ends inside one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stretches {
     /// First and last unit of each.
     list: Vec<(u64, u64)>,
-    /// The one that the last note fell into.
-    near: usize,
+    /// The one that the last note fell into, as it was then: all of it is in the list. Of no units while there is none.
+    near: (u64, u64),
+}
+
+impl Default for Stretches {
+    fn default() -> Stretches {
+        Stretches {
+            list: Vec::new(),
+            near: (1, 0),
+        }
+    }
 }
 
 impl Stretches {
@@ -27,23 +36,23 @@ impl Stretches {
             range.start.0 >> Stretches::SHIFT,
             (range.end().0 - 1) >> Stretches::SHIFT,
         );
-        match self.list.get(self.near) {
-            Some((from, to)) if *from <= first && last <= *to => {}
-            _ => self.put(first, last),
+        if first < self.near.0 || last > self.near.1 {
+            self.put(first, last);
         }
     }
 
+    #[cold]
     fn put(&mut self, first: u64, last: u64) {
         // Most lie on a page of one of the last few: each P fills a stretch of its own.
-        let latest = self.list.iter_mut().enumerate().rev().take(Stretches::LOOK_BACK);
-        for (at, (from, to)) in latest {
+        let latest = self.list.iter_mut().rev().take(Stretches::LOOK_BACK);
+        for (from, to) in latest {
             if first >= *from && first <= *to + 1 {
                 *to = last.max(*to);
-                self.near = at;
+                self.near = (*from, *to);
                 return;
             }
         }
-        self.near = self.list.len();
+        self.near = (first, last);
         self.list.push((first, last));
     }
 

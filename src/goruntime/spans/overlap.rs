@@ -1,6 +1,6 @@
 //! Live spans that begin inside others, which no two do in a heap that makes sense.
 
-use super::super::mspan::Span;
+use super::super::mspan::Record;
 use super::super::variants::PAGE_BYTES;
 
 /// Bits of a place that hold the number of pages. What lies behind the first 16 GiB of a span is not compared.
@@ -8,8 +8,8 @@ const PAGES_BITS: u32 = 21;
 const MOST_PAGES: u64 = (1 << PAGES_BITS) - 1;
 
 /// First page and number of pages of a live span, in a number that sorts by the first.
-pub(super) fn place(span: &Span) -> u64 {
-    ((span.start / PAGE_BYTES) << PAGES_BITS) | span.npages.min(MOST_PAGES)
+pub(super) fn place(span: Record<'_>) -> u64 {
+    ((span.start() / PAGE_BYTES) << PAGES_BITS) | span.npages().min(MOST_PAGES)
 }
 
 fn pages(place: u64) -> (u64, u64) {
@@ -21,8 +21,9 @@ fn pages(place: u64) -> (u64, u64) {
 #[derive(Default)]
 pub(super) struct Runs {
     list: Vec<u64>,
-    /// The one that was last made longer.
-    near: usize,
+    /// The one that was last made longer, and where it is in the list, which may hold it as it was.
+    near: Option<u64>,
+    at: usize,
 }
 
 impl Runs {
@@ -32,23 +33,33 @@ impl Runs {
 
     #[inline]
     pub(super) fn add(&mut self, place: u64) {
-        if !self.list.get_mut(self.near).is_some_and(|run| prolong(run, place)) {
+        if !self.near.as_mut().is_some_and(|run| prolong(run, place)) {
             self.put(place);
         }
     }
 
+    #[cold]
     fn put(&mut self, place: u64) {
+        self.put_back();
         let mut latest = self.list.iter_mut().enumerate().rev().take(Runs::LOOK_BACK);
-        self.near = match latest.find_map(|(at, run)| prolong(run, place).then_some(at)) {
+        self.at = match latest.find_map(|(at, run)| prolong(run, place).then_some(at)) {
             Some(at) => at,
             None => {
                 self.list.push(place);
                 self.list.len() - 1
             }
         };
+        self.near = self.list.get(self.at).copied();
+    }
+
+    fn put_back(&mut self) {
+        if let Some((run, near)) = self.list.get_mut(self.at).zip(self.near) {
+            *run = near;
+        }
     }
 
     pub(super) fn sorted(mut self) -> Vec<u64> {
+        self.put_back();
         self.list.sort_unstable();
         self.list
     }

@@ -4,7 +4,7 @@
 use crate::memory::{Addr, Range};
 
 /// Structures in a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Row {
     start: u64,
     end: u64,
@@ -15,7 +15,10 @@ struct Row {
 /// The rows of all structures that are here.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
+    /// All but the last.
     by_index: Vec<Row>,
+    /// The last one, while it may still become longer; empty where there is none.
+    last: Row,
     /// The same by address, where that is another order.
     by_addr: Option<Vec<Row>>,
     /// Bytes of a structure.
@@ -46,24 +49,30 @@ impl Rows {
     #[inline]
     pub(super) fn add(&mut self, addr: u64, index: usize) {
         let end = addr.saturating_add(self.size);
-        match self.by_index.last_mut() {
-            Some(row) if row.end == addr && self.next == index => row.end = end,
-            _ => self.by_index.push(Row {
-                start: addr,
-                end,
-                first: index,
-            }),
+        if self.last.end != addr || self.next != index {
+            self.end_row();
+            (self.last.start, self.last.first) = (addr, index);
         }
+        self.last.end = end;
         self.next = index.saturating_add(1);
     }
 
+    #[cold]
+    fn end_row(&mut self) {
+        let last = std::mem::take(&mut self.last);
+        self.by_index.extend((last.start < last.end).then_some(last));
+    }
+
     /// Notes the rows of another one, with higher indices.
-    pub(super) fn join(&mut self, next: Rows) {
+    pub(super) fn join(&mut self, mut next: Rows) {
+        self.end_row();
+        next.end_row();
         self.by_index.extend(next.by_index);
     }
 
     /// Makes them ready to be searched. What a target claims twice is found once.
     pub(super) fn finish(&mut self) {
+        self.end_row();
         if !self.by_index.is_sorted_by_key(|row| row.start) {
             let mut rows = self.by_index.clone();
             rows.sort_by_key(|row| row.start);

@@ -5,7 +5,7 @@ use std::ops::Range as Indices;
 
 use super::super::bits::{BitPlaces, BitRules};
 use super::super::cursor::DecodeError;
-use super::super::mspan::{Span, SpanState};
+use super::super::mspan::{Record, SpanState, TOO_SHORT};
 use super::super::parts::in_parts;
 use super::overlap::{Runs, place};
 use super::rows::Rows;
@@ -97,7 +97,7 @@ impl Walk<'_> {
             let kinds = kinds.get(part.clone()).unwrap_or_default();
             let live = kinds.iter().zip(records(self.records, part));
             let live = live.filter(|(kind, _)| **kind != NO_SPAN);
-            places.extend(live.filter_map(|(_, record)| Some(place(&Span::unchecked(record.ok()?)?))));
+            places.extend(live.filter_map(|(_, record)| Some(place(Record::of(record.ok()?)?))));
             places.get_mut(from..).unwrap_or_default().sort_unstable();
         });
         parts.concat()
@@ -112,7 +112,8 @@ pub(super) fn records(records: &Gathered, part: Indices<usize>) -> impl Iterator
 
 impl Found {
     fn look(&mut self, structure: Range, record: &[u8], rules: Option<&BitRules>, runs: &mut Runs) -> u8 {
-        let span = match Span::of(record) {
+        let record = Record::of(record).ok_or(TOO_SHORT);
+        let span = match record.and_then(|record| record.possible().map(|()| record)) {
             Ok(span) => span,
             Err(why) => {
                 self.impossible += 1;
@@ -121,8 +122,8 @@ impl Found {
                 return NO_SPAN;
             }
         };
-        let kind = match span.state {
-            SpanState::InUse => IN_USE.saturating_add(span.spanclass),
+        let kind = match span.state() {
+            SpanState::InUse => IN_USE.saturating_add(span.spanclass()),
             SpanState::Manual => MANUAL,
             SpanState::Dead | SpanState::Odd => {
                 self.dead += 1;
@@ -130,8 +131,8 @@ impl Found {
             }
         };
         self.live += 1;
-        runs.add(place(&span));
-        self.bits.note(rules, &span, structure);
+        runs.add(place(span));
+        self.bits.note(rules, span, structure);
         kind
     }
 
