@@ -33,6 +33,9 @@ pub fn look() {
                 std::hint::spin_loop();
             }
         }
+        // A thread that has gone to sleep on this CPU counts among those that run until the next one is chosen here
+        // (kernel: kernel/sched/fair.c, `DELAY_DEQUEUE`).
+        std::thread::yield_now();
         is_any_free()
     };
     let found = match has_two_cpus() && (0..LOOKS).any(once_more) {

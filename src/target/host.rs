@@ -83,6 +83,11 @@ impl ThpSettings {
     }
 }
 
+/// `MemAvailable` of the machine.
+pub fn memory_available_bytes() -> Option<u64> {
+    super::procdir::kb_field(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable")
+}
+
 /// Processes that run or want to, on the average of the last minute; `None` without `/proc/loadavg`.
 pub fn load_average() -> Option<f64> {
     let text = fs::read_to_string("/proc/loadavg").ok()?;

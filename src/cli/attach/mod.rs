@@ -19,7 +19,8 @@ use super::plan::{AttachPlan, Pause};
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::target::capture::DEFAULT_BYTE_BUDGET;
-use crate::target::{CaptureOptions, CgroupFacts, HostFacts, Stop};
+use crate::target::host::memory_available_bytes;
+use crate::target::{CaptureOptions, CgroupFacts, Stop};
 use crate::units;
 use scan::{Finished, ScanOptions, scan};
 
@@ -83,7 +84,7 @@ pub(super) fn enough_memory() -> Result<()> {
 /// share the target's cgroup, and must not be what pushes it over its limit.
 pub(super) fn byte_budget() -> u64 {
     let spare = [
-        HostFacts::collect().memory_available_bytes,
+        memory_available_bytes(),
         CgroupFacts::of_self().and_then(|own| own.headroom_bytes),
     ];
     let least = spare.into_iter().flatten().min().unwrap_or(DEFAULT_BYTE_BUDGET);

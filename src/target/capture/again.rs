@@ -62,10 +62,7 @@ struct Work {
     short: usize,
     outcomes: Vec<Outcome>,
     deadline: OnceLock<Deadline>,
-    begun: AtomicBool,
     pass: u8,
-    /// Whether the helper waits for the start.
-    ready: AtomicBool,
     states: &'static [AtomicU8],
     header: &'static Header,
     shift: u32,
@@ -74,8 +71,23 @@ struct Work {
 /// Calls that are ready to be made, and perhaps a second thread that waits to help.
 pub(crate) struct Again {
     work: Arc<Work>,
-    helper: Option<Thread>,
+    helper: Option<Helper>,
     buffer: Vec<u8>,
+}
+
+/// A second thread that will help.
+struct Helper {
+    thread: Thread,
+    start: Arc<Start>,
+}
+
+/// What it waits for.
+#[derive(Default)]
+struct Start {
+    /// Whether it does.
+    ready: AtomicBool,
+    begun: AtomicBool,
+    work: OnceLock<Arc<Work>>,
 }
 
 impl Again {
@@ -105,7 +117,12 @@ impl Again {
         for Records { call, shape, .. } in &gathers {
             bytes += call.records().len() * shape.size();
         }
-        let buffer = gather::scratch(gathers.iter().map(|records| &records.call));
+        let scratch = gather::scratch_bytes(gathers.iter().map(|records| &records.call));
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+        let helper = (ahead && bytes >= WORTH_SHARING && cpus > 1)
+            .then(|| Helper::start(scratch))
+            .flatten();
+        let buffer = gather::scratch(scratch);
         let (jobs, short) = deal(calls, gathers, parts.data, shift);
         let work = Arc::new(Work {
             copier,
@@ -114,21 +131,18 @@ impl Again {
             copies: calls.len(),
             short,
             deadline: OnceLock::new(),
-            begun: AtomicBool::new(false),
             pass,
-            ready: AtomicBool::new(false),
             states: parts.states,
             header: parts.header,
             shift,
         });
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let helper = (ahead && bytes >= WORTH_SHARING && cpus > 1)
-            .then(|| helper(&work, buffer.clone()))
-            .flatten();
-        // Up and waiting before the target is stopped, or left to come when it can.
-        let patience = monotonic_ns().saturating_add(HELPER_START_NS);
-        while helper.is_some() && !work.ready.load(Ordering::Acquire) && monotonic_ns() < patience {
-            std::hint::spin_loop();
+        if let Some(Helper { start, .. }) = &helper {
+            let _ = start.work.set(work.clone());
+            // Up and waiting before the target is stopped, or left to come when it can.
+            let patience = monotonic_ns().saturating_add(HELPER_START_NS);
+            while !start.ready.load(Ordering::Acquire) && monotonic_ns() < patience {
+                std::hint::spin_loop();
+            }
         }
         Again { work, helper, buffer }
     }
@@ -139,9 +153,9 @@ impl Again {
         // Given back with the end of this process: the target is not to wait for it.
         std::mem::forget(work.clone());
         let _ = work.deadline.set(deadline);
-        work.begun.store(true, Ordering::Release);
-        if let Some(helper) = &self.helper {
-            helper.unpark();
+        if let Some(Helper { thread, start }) = &self.helper {
+            start.begun.store(true, Ordering::Release);
+            thread.unpark();
         }
         // Should the time not be enough for all, it is for what there is little of.
         let behind_short = work.copies + work.short;
@@ -192,24 +206,32 @@ fn take_gather(job: &Mutex<Job>) -> Option<(usize, GatherCall)> {
     }
 }
 
-/// A thread that waits for the start, if it can be had with the right to run before others: without that right the
-/// first thread could end up waiting for it.
-fn helper(work: &Arc<Work>, mut buffer: Vec<u8>) -> Option<Thread> {
-    let work = work.clone();
-    let body = move || {
-        if sys::run_first() {
-            work.ready.store(true, Ordering::Release);
-            while !work.begun.load(Ordering::Acquire) {
+impl Helper {
+    /// A thread that waits for the start, if it can be had with the right to run before others: without that right the
+    /// first thread could end up waiting for it. `scratch`: the bytes of its buffer.
+    fn start(scratch: usize) -> Option<Helper> {
+        let start = Arc::new(Start::default());
+        let waits = start.clone();
+        let body = move || {
+            if !sys::run_first() {
+                return;
+            }
+            let mut buffer = gather::scratch(scratch);
+            waits.ready.store(true, Ordering::Release);
+            while !waits.begun.load(Ordering::Acquire) {
                 std::thread::park();
             }
-            // The first thread meets the same errors.
-            // What is gathered it takes from the end: pages that are neighbours share a lock of the target's.
-            let order = (0..work.copies).chain((work.copies..work.calls.len()).rev());
-            let _ = work.run(order, &mut buffer);
-        }
-    };
-    let spawned = std::thread::Builder::new().stack_size(256 << 10).spawn(body);
-    spawned.ok().map(|handle| handle.thread().clone())
+            if let Some(work) = waits.work.get() {
+                // The first thread meets the same errors.
+                // What is gathered it takes from the end: pages that are neighbours share a lock of the target's.
+                let order = (0..work.copies).chain((work.copies..work.calls.len()).rev());
+                let _ = work.run(order, &mut buffer);
+            }
+        };
+        let spawned = std::thread::Builder::new().stack_size(256 << 10).spawn(body).ok()?;
+        let thread = spawned.thread().clone();
+        Some(Helper { thread, start })
+    }
 }
 
 impl Work {

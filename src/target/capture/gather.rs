@@ -65,9 +65,13 @@ pub(crate) struct GatherPlan {
     pub absent: Vec<(usize, u64, Missing)>,
 }
 
-/// A buffer that holds what any of these calls reads, its memory already in place.
-pub(crate) fn scratch<'a>(calls: impl Iterator<Item = &'a GatherCall>) -> Vec<u8> {
-    let bytes = calls.map(|call| call.bytes as usize).max().unwrap_or(0);
+/// Bytes of a buffer that holds what any of these calls reads.
+pub(crate) fn scratch_bytes<'a>(calls: impl Iterator<Item = &'a GatherCall>) -> usize {
+    calls.map(|call| call.bytes as usize).max().unwrap_or(0)
+}
+
+/// A buffer of so many bytes, its memory already in place.
+pub(crate) fn scratch(bytes: usize) -> Vec<u8> {
     // Zeroes would be memory only once they are read.
     vec![0xff; bytes]
 }

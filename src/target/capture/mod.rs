@@ -27,7 +27,7 @@ use self::store::Store;
 use self::verdict::{parts_of, pause_of, quota_of};
 use self::watchdog::{Ended, Leaving};
 use super::cgroup::CgroupFacts;
-use super::host::HostFacts;
+use super::host::memory_available_bytes;
 use super::pages::PageMap;
 use super::process::{LiveProcess, gone};
 use super::sys::monotonic_ns;
@@ -230,7 +230,13 @@ impl LiveProcess {
         };
         let mut store =
             Store::new(&readable, byte_budget).map_err(|error| Error::io("reserving memory for the capture", error))?;
-        let bytes = byte_budget.min(affordable_bytes());
+        // What is read of the running target comes right behind a capture, if there was one.
+        let affordable = match (mode, self.affordable.load(Ordering::Relaxed)) {
+            (Mode::Once, known @ 1..) => known,
+            _ => affordable_bytes(),
+        };
+        self.affordable.store(affordable, Ordering::Relaxed);
+        let bytes = byte_budget.min(affordable);
         let task = Task {
             mode,
             bytes,
@@ -311,7 +317,7 @@ fn told_of(
 
 /// What may be copied without pressing the host or the tool's own cgroup, which may be the target's too.
 pub fn affordable_bytes() -> u64 {
-    let host = HostFacts::collect().memory_available_bytes.unwrap_or(u64::MAX);
+    let host = memory_available_bytes().unwrap_or(u64::MAX);
     let group = CgroupFacts::of_self()
         .and_then(|group| group.headroom_bytes)
         .unwrap_or(u64::MAX);

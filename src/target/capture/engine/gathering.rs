@@ -146,7 +146,7 @@ impl Engine<'_> {
     }
 
     fn make_records(&mut self, calls: &[GatherCall], gather: &Gather) -> Result<(), ReadError> {
-        let mut buffer = gather::scratch(calls.iter());
+        let mut buffer = gather::scratch(gather::scratch_bytes(calls.iter()));
         for call in calls {
             self.gather_call(call, gather.list, &gather.shape, &mut buffer)?;
         }
