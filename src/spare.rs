@@ -26,6 +26,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_micros(50);
 
 /// Looks how many CPUs are in use; for threads begun from now on. To be called while only one thread of the tool runs.
 pub fn look() {
+    // Before it first falls asleep it runs as often as this thread lets it.
+    keep_apart();
     let once_more = |look: usize| {
         if look > 0 {
             let before = Instant::now();
@@ -73,6 +75,15 @@ pub fn prepare() {
 
 /// The second thread; 0 while there is none.
 static SECOND: AtomicI32 = AtomicI32::new(0);
+
+/// Sends the second thread, if there is one, to a CPU that is not the calling one's. Gives back where it may run once it
+/// is there.
+fn keep_apart() -> Option<Cpus> {
+    let second = SECOND.load(Ordering::Relaxed);
+    let cpus = Cpus::of_this_thread().filter(|_| second > 0)?;
+    let _ = sched_setaffinity(Pid::from_raw(second), &cpus.others);
+    Some(cpus)
+}
 
 /// Where threads may run.
 #[derive(Clone, Copy, Debug)]
@@ -146,11 +157,7 @@ pub fn awake<T>(work: impl FnOnce() -> T) -> T {
     if !shared() {
         return work();
     }
-    let second = SECOND.load(Ordering::Relaxed);
-    let cpus = Cpus::of_this_thread().filter(|_| second > 0);
-    if let Some(cpus) = &cpus {
-        let _ = sched_setaffinity(Pid::from_raw(second), &cpus.others);
-    }
+    let cpus = keep_apart();
     let over = AtomicBool::new(false);
     rayon::in_place_scope(|scope| {
         scope.spawn(|_| await_work(&over, cpus.as_ref()));
