@@ -11,7 +11,7 @@ use crate::synth::{Release, Scan, Span, Sweep, Synth, SynthTarget, has_inline_ma
 fn slots<const N: usize>(scan: &Scan, marks: &Marks) -> [Option<u32>; N] {
     let spans = scan.snapshot.spans.as_ref().unwrap();
     let mut reader = marks.reader(spans);
-    std::array::from_fn(|index| match reader.of(index, &spans.get(index)?) {
+    std::array::from_fn(|index| match reader.of(index, spans.part(index..index + 1).next()?.1) {
         Mark::Known(slots) => Some(slots),
         Mark::Changed | Mark::Unreadable => None,
     })

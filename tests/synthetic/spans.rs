@@ -1,9 +1,12 @@
 //! Spans of every class and of absurd sizes, and span structures that make no sense.
 
-use gomemscan::analysis;
+use std::collections::BTreeMap;
+
+use gomemscan::analysis::{self, Kinds};
+use gomemscan::memory::Range;
 
 use crate::books::assert_exact;
-use crate::synth::{CLASS_BYTES, CLASS_PAGES, PAGE, Release, Scan, Span, Sweep, Synth};
+use crate::synth::{CLASS_BYTES, CLASS_PAGES, PAGE, Release, Scan, Span, Sweep, Synth, SynthTarget};
 
 #[test]
 fn the_class_tables_add_up_to_what_an_mcache_can_hold() {
@@ -27,6 +30,86 @@ fn one_span_of_each_class_is_counted_under_its_class() {
             assert_eq!(row.object_bytes, CLASS_BYTES[size as usize]);
             assert_eq!(row.span_bytes, CLASS_PAGES[size as usize] * PAGE);
             assert_eq!(row.objects, 1);
+        }
+    }
+}
+
+/// What the spans of a target add up to: kinds of bytes, whole and resident, and everything of each class.
+fn added_up(target: &SynthTarget, resident: &(dyn Fn(u64) -> u64 + Sync)) -> BTreeMap<String, u64> {
+    let scan = target.scan();
+    let marks = target.marks(&scan);
+    let resident = |range: Range, _: &mut usize| resident(range.len);
+    let sums = Scan::sums(&scan.snapshot, marks.as_ref(), Some(&resident)).unwrap();
+    let heap = sums.heap.unwrap();
+    let mut all = BTreeMap::new();
+    let mut add = |name: String, value: u64| *all.entry(name).or_insert(0) += value;
+    for (what, kinds) in [("all", heap.bytes), ("resident", heap.resident.unwrap())] {
+        let Kinds {
+            marked,
+            since,
+            garbage,
+            free,
+            tails,
+        } = kinds;
+        for (kind, bytes) in [
+            ("marked", marked),
+            ("since", since),
+            ("garbage", garbage),
+            ("free", free),
+            ("tails", tails),
+        ] {
+            add(format!("{what} {kind}"), bytes);
+        }
+    }
+    add("dead".to_owned(), heap.dead_spans_resident);
+    for class in analysis::size_classes(&sums, true) {
+        let name = format!("class {} {}", class.class, class.noscan);
+        let row = serde_json::to_value(&class).unwrap();
+        for (key, value) in row.as_object().unwrap() {
+            let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+            for (at, value) in values
+                .iter()
+                .filter(|_| !matches!(key.as_str(), "class" | "noscan" | "object_bytes"))
+                .enumerate()
+            {
+                add(format!("{name} {key} {at}"), value.as_u64().unwrap_or(0));
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn spans_that_are_alike_add_up_to_what_each_alone_comes_to() {
+    for release in Release::ALL {
+        let spans: Vec<Span> = (0..120u64)
+            .map(|n| {
+                let class = [5, 5, 20, 39, 75][(n % 5) as usize];
+                let slots = Span::small(release, class, u64::MAX).slots;
+                let span = Span::small(release, class, n * n * 31 % (slots + 1));
+                let marked = (0..slots).filter(|slot| (slot * 7 + n) % 5 < n % 4);
+                let sweep = [Sweep::Needed, Sweep::Done, Sweep::Underway][(n % 3) as usize];
+                match n % 7 {
+                    0 => span.marks([]).sweep(sweep),
+                    1 => span,
+                    _ => span.marks(marked).sweep(sweep),
+                }
+            })
+            .collect();
+        let policies: [&(dyn Fn(u64) -> u64 + Sync); 4] =
+            [&|_| 0, &|len| len, &|len| len / 2 + 4096, &|len| match len > PAGE {
+                true => len,
+                false => 0,
+            }];
+        for resident in policies {
+            let together = added_up(&Synth::release(release).spans(spans.clone()).build(), resident);
+            let mut alone = BTreeMap::new();
+            for span in &spans {
+                for (name, value) in added_up(&Synth::release(release).span(span.clone()).build(), resident) {
+                    *alone.entry(name).or_insert(0) += value;
+                }
+            }
+            assert_eq!(together, alone, "{release:?}");
         }
     }
 }
