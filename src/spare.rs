@@ -5,11 +5,13 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{Pid, SysconfVar, gettid, sysconf};
 
 /// What the last look found.
@@ -26,8 +28,6 @@ const BETWEEN_LOOKS: Duration = Duration::from_micros(50);
 
 /// Looks how many CPUs are in use; for threads begun from now on. To be called while only one thread of the tool runs.
 pub fn look() {
-    // Before it first falls asleep it runs as often as this thread lets it.
-    keep_apart();
     let once_more = |look: usize| {
         if look > 0 {
             let before = Instant::now();
@@ -61,16 +61,35 @@ fn has_two_cpus() -> bool {
 }
 
 /// Makes the second thread, for work of the calling one; where it cannot be had all is done by one. Only the first call
-/// of a process does that.
+/// of a process does that. To be called once the target runs on: whoever forks to stop it is to be alone.
 pub fn prepare() {
-    if has_two_cpus() {
-        // The other error is that it is there already.
-        let _ = rayon::ThreadPoolBuilder::new()
-            .num_threads(2)
-            .use_current_thread()
-            .start_handler(|_| SECOND.store(gettid().as_raw(), Ordering::Relaxed))
-            .build_global();
+    if !cpu() {
+        return;
     }
+    // They are for the first thread, which may have to hold them back.
+    let held: SigSet = [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGTSTP,
+        Signal::SIGTTIN,
+        Signal::SIGTTOU,
+    ]
+    .into_iter()
+    .collect();
+    let Ok(before) = held.thread_swap_mask(SigmaskHow::SIG_BLOCK) else {
+        return;
+    };
+    // The other error is that it is there already.
+    let _ = rayon::ThreadPoolBuilder::new()
+        .num_threads(2)
+        .use_current_thread()
+        .start_handler(|_| SECOND.store(gettid().as_raw(), Ordering::Release))
+        .build_global();
+    let _ = before.thread_set_mask();
+    // Should it have been put behind this one.
+    std::thread::yield_now();
 }
 
 /// The second thread; 0 while there is none.
@@ -79,7 +98,7 @@ static SECOND: AtomicI32 = AtomicI32::new(0);
 /// Sends the second thread, if there is one, to a CPU that is not the calling one's. Gives back where it may run once it
 /// is there.
 fn keep_apart() -> Option<Cpus> {
-    let second = SECOND.load(Ordering::Relaxed);
+    let second = SECOND.load(Ordering::Acquire);
     let cpus = Cpus::of_this_thread().filter(|_| second > 0)?;
     let _ = sched_setaffinity(Pid::from_raw(second), &cpus.others);
     Some(cpus)
@@ -97,8 +116,11 @@ pub struct Cpus {
 }
 
 impl Cpus {
-    /// Those of this thread; `None` where there is only one.
+    /// Those of this thread; `None` where there is only one, or a filter may kill for being told to use them.
     pub fn of_this_thread() -> Option<Cpus> {
+        if is_filtered() {
+            return None;
+        }
         let all = sched_getaffinity(THIS_THREAD).ok()?;
         let mut others = all;
         others.unset(sched_getcpu().ok()?).ok()?;
@@ -110,6 +132,17 @@ impl Cpus {
     pub fn use_all(&self) {
         let _ = sched_setaffinity(THIS_THREAD, &self.all);
     }
+}
+
+/// Whether a seccomp filter watches this process.
+fn is_filtered() -> bool {
+    static FILTERED: OnceLock<bool> = OnceLock::new();
+    let look = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let mode = status.lines().find_map(|line| line.strip_prefix("Seccomp:"));
+        mode.is_some_and(|mode| mode.trim() != "0")
+    };
+    *FILTERED.get_or_init(look)
 }
 
 /// As the scheduler's calls name the thread that makes them.
@@ -231,6 +264,43 @@ mod tests {
                 assert_eq!(pool.install(both), expected);
             }
         }
+    }
+
+    #[test]
+    fn signals_are_for_the_first_thread() {
+        prepare();
+        if rayon::current_thread_index() != Some(0) {
+            return assert!(!has_two_cpus());
+        }
+        let begun = Instant::now();
+        while SECOND.load(Ordering::Acquire) == 0 {
+            assert!(begun.elapsed() < Duration::from_secs(60));
+            std::thread::yield_now();
+        }
+        let status = format!("/proc/self/task/{}/status", SECOND.load(Ordering::Acquire));
+        let status = std::fs::read_to_string(status).unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        let blocked = u64::from_str_radix(blocked.trim(), 16).unwrap();
+        let ending = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT];
+        let stopping = [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU];
+        for signal in ending.into_iter().chain(stopping) {
+            assert!(blocked >> (signal as u32 - 1) & 1 == 1, "{signal}");
+        }
+        let own = SigSet::thread_get_mask().unwrap();
+        assert!(!own.contains(Signal::SIGINT));
+        // And what is done beside is done there.
+        FOUND.store(SOME, Ordering::Relaxed);
+        let taken = AtomicI32::new(0);
+        let take = || taken.store(gettid().as_raw(), Ordering::Release);
+        let wait = || {
+            while taken.load(Ordering::Acquire) == 0 {
+                assert!(begun.elapsed() < Duration::from_secs(60));
+                std::thread::yield_now();
+            }
+        };
+        awake(|| beside(take, wait));
+        FOUND.store(NOT_LOOKED, Ordering::Relaxed);
+        assert_eq!(taken.into_inner(), SECOND.load(Ordering::Acquire));
     }
 
     #[test]

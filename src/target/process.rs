@@ -9,7 +9,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
@@ -83,8 +82,6 @@ pub struct LiveProcess {
     memory: Option<File>,
     /// The file that pages of data come from while they are absent, when it is not the executable.
     image: Option<(FileId, File)>,
-    /// Bytes that a capture of it could afford, when that was last found out; 0: it was not.
-    pub(crate) affordable: AtomicU64,
 }
 
 impl LiveProcess {
@@ -162,7 +159,6 @@ impl LiveProcess {
             exe_id,
             memory,
             image: None,
-            affordable: AtomicU64::new(0),
         })
     }
 

@@ -90,7 +90,6 @@ impl Steps<'_> {
 pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> Result<Finished> {
     let begun = Instant::now();
     spare::look();
-    spare::prepare();
     let mut steps = Steps {
         list: Vec::new(),
         since: begun,
@@ -123,6 +122,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     }
     steps.end("capture");
 
+    spare::prepare();
     let (mut report, rest) = spare::awake(|| think(&process, found, capture, options, &mut steps))?;
     report.capture.steps = steps.list;
     report.capture.wall_ns = u64::try_from(begun.elapsed().as_nanos()).ok();

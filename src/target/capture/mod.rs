@@ -230,13 +230,7 @@ impl LiveProcess {
         };
         let mut store =
             Store::new(&readable, byte_budget).map_err(|error| Error::io("reserving memory for the capture", error))?;
-        // What is read of the running target comes right behind a capture, if there was one.
-        let affordable = match (mode, self.affordable.load(Ordering::Relaxed)) {
-            (Mode::Once, known @ 1..) => known,
-            _ => affordable_bytes(),
-        };
-        self.affordable.store(affordable, Ordering::Relaxed);
-        let bytes = byte_budget.min(affordable);
+        let bytes = byte_budget.min(affordable_bytes());
         let task = Task {
             mode,
             bytes,

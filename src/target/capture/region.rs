@@ -342,15 +342,22 @@ impl Region {
         let Some(end) = page.checked_add(pages).filter(|end| *end <= self.dense) else {
             return;
         };
+        // Shorter ones can lie on both sides of a middle, and be next to nothing of the huge page.
+        if pages * self.page_bytes < HUGE_PAGE / 2 {
+            return;
+        }
         let at = |page: usize| self.pages_at + page * self.page_bytes;
         let rounded = |at: usize| (at + HUGE_PAGE / 2) / HUGE_PAGE * HUGE_PAGE;
-        // The header and the states before the first page are not pages.
+        // The header and the states before the first page are not pages, and nothing lies behind the last.
         let first = match rounded(at(page)) {
             first if first < self.pages_at => first + HUGE_PAGE,
             first => first,
         };
-        // Of less than a huge page, both ends can be rounded the same way.
-        let Some(len) = rounded(at(end)).checked_sub(first).and_then(NonZeroUsize::new) else {
+        let behind = match rounded(at(end)) {
+            behind if behind > self.map_len => behind - HUGE_PAGE,
+            behind => behind,
+        };
+        let Some(len) = behind.checked_sub(first).and_then(NonZeroUsize::new) else {
             return;
         };
         // SAFETY: inside the mapping, whose bytes are those of the file at the same offsets: the same memory as before,

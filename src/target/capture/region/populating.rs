@@ -64,7 +64,7 @@ impl Populating {
                 // SAFETY: a thread that has not been joined, and a set of CPUs of the size that is said.
                 let _ = unsafe {
                     libc::pthread_setaffinity_np(
-                        helper.as_pthread_t(),
+                        helper.as_pthread_t() as _,
                         size_of_val(&others),
                         std::ptr::from_ref(&others).cast(),
                     )

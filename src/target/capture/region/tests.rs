@@ -55,6 +55,35 @@ fn sparse_pages_take_memory_one_by_one_and_dense_ones_keep_their_bytes() {
 }
 
 #[test]
+fn what_is_made_dense_takes_at_most_twice_its_memory() {
+    let mut region = region();
+    let huge = region.huge_pages();
+    let mut base = 4 * huge;
+    for pages in [
+        1,
+        2,
+        huge / 2 - 1,
+        huge / 2,
+        huge / 2 + 1,
+        huge,
+        huge + huge / 3,
+        2 * huge + 1,
+    ] {
+        for before in [0, 1, huge / 2 - 1, huge / 2, huge / 2 + 1, huge - 1] {
+            // From a huge page of the file on, if pages do not begin with one.
+            let skew = (region.pages_at / region.page_bytes) % huge;
+            let page = base - skew + before;
+            region.make_dense(page, pages);
+            region.populate(page, pages);
+            let taken = resident(&region, base - skew, 4 * huge);
+            assert!((pages..=2 * pages).contains(&taken), "{pages} from {before}: {taken}");
+            assert!(pages >= huge / 2 || taken == pages, "{pages} from {before}: {taken}");
+            base += 8 * huge;
+        }
+    }
+}
+
+#[test]
 fn pages_can_be_given_their_memory_by_touching_them() {
     let mut region = region();
     region.data_mut()[5 * 4096] = 7;
