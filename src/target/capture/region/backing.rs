@@ -14,6 +14,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use rustix::fs::{Mode, OFlags, openat};
 use rustix::mount::{FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_set_string, fsmount, fsopen};
 
+use crate::spare::is_filtered;
 use crate::target::sys::io_error;
 
 /// Bytes of a huge page, as x86-64 and arm64 with pages of 4 KiB have them.
@@ -118,9 +119,7 @@ fn huge_tmpfs() -> Option<OwnedFd> {
     if size.trim().parse() != Ok(HUGE_PAGE) {
         return None;
     }
-    // A filter may kill for calls that it does not know.
-    // SAFETY: without further arguments, changes nothing.
-    if unsafe { libc::prctl(libc::PR_GET_SECCOMP) } != 0 {
+    if is_filtered() {
         return None;
     }
     let tmpfs = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC).ok()?;
