@@ -22,7 +22,7 @@ pub use capture::{
     Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, PauseLoad, PauseParts, Stop, StopKind,
 };
 pub use cgroup::{CgroupFacts, CgroupVersion};
-pub use host::{HostFacts, ThpSettings, volunteer_for_oom};
+pub use host::{HostFacts, ThpSettings, memory_available_bytes, volunteer_for_oom};
 pub use maps::{Backing, Mapping, Maps};
 pub use modules::{FileId, Module};
 pub use permissions::Access;

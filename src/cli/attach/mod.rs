@@ -19,8 +19,7 @@ use super::plan::{AttachPlan, Pause};
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::target::capture::DEFAULT_BYTE_BUDGET;
-use crate::target::host::memory_available_bytes;
-use crate::target::{CaptureOptions, CgroupFacts, Stop};
+use crate::target::{CaptureOptions, CgroupFacts, Stop, memory_available_bytes};
 use crate::units;
 use scan::{Finished, ScanOptions, scan};
 
