@@ -95,6 +95,12 @@ impl LiveProcess {
             Ended::Overdue => Err(Error::Internal {
                 what: "reading the running target came to no end".to_owned(),
             }),
+            // It has volunteered to be the first.
+            Ended::Killed(Signal::SIGKILL) => Err(Error::Internal {
+                what: "the capturing child was killed by SIGKILL, as the kernel does where memory is short: run gomemscan \
+                       outside of the target's cgroup, or when there is more"
+                    .to_owned(),
+            }),
             Ended::Killed(signal) => Err(Error::Internal {
                 what: format!("the capturing child was killed by {}", signal.as_str()),
             }),
