@@ -9,10 +9,9 @@ use super::occupancy::{Classes, Large};
 use super::sum;
 use crate::goruntime::marks::{Mark, Marks};
 use crate::goruntime::mcentral::{Place, Places};
-use crate::goruntime::mspan::{Record, Span, SpanState};
+use crate::goruntime::mspan::{Span, SpanState};
 use crate::goruntime::spans::Spans;
 use crate::goruntime::stacks::ManualSpans;
-use crate::memory::{Addr, Range};
 use crate::model::Mcache;
 
 /// What the walk looks at; what was not decoded is `None`.
@@ -80,8 +79,6 @@ impl MarkCounts {
     }
 }
 
-/// Spans looked at together: their records stay in the nearest cache.
-const BLOCK: usize = 256;
 /// Ps that an mcache is believed to belong to.
 const MOST_PS: usize = 1 << 16;
 
@@ -105,39 +102,20 @@ impl SpanSums {
         let mut near = 0;
         let mut marks = facts.marks.map(|marks| marks.reader(facts.spans));
         let mut groups = Groups::new();
-        let mut spans = facts.spans.part(part);
-        // One thing after the other for some of them at a time: each loop is short, and what it needs at hand.
-        let (mut block, mut resident, mut marked) = (Vec::new(), Vec::new(), Vec::new());
-        loop {
-            block.clear();
-            block.extend(spans.by_ref().take(BLOCK));
-            if block.is_empty() {
-                break;
+        for (index, span) in facts.spans.part(part) {
+            let resident = facts.resident.map(|resident| resident(span.range(), &mut near));
+            if span.state() != SpanState::InUse {
+                self.add_manual(facts.manual, index, &span.span(), resident);
+                continue;
             }
-            resident.clear();
-            if let Some(of) = facts.resident {
-                let range = |span: Record<'_>| Range::new(Addr(span.start()), span.page_bytes());
-                resident.extend(block.iter().map(|(_, span)| of(range(*span), &mut near)));
-            }
-            marked.clear();
-            if let (Some(counts), Some(marks)) = (&mut self.marks, &mut marks) {
-                marked.extend(block.iter().map(|&(index, span)| match span.state() {
-                    SpanState::InUse => counts.add(marks.of(index, span)),
-                    _ => None,
-                }));
-            }
-            for (at, &(index, span)) in block.iter().enumerate() {
-                let resident = resident.get(at).copied();
-                if span.state() != SpanState::InUse {
-                    self.add_manual(facts.manual, index, &span.span(), resident);
-                    continue;
-                }
-                let marked = marked.get(at).copied().flatten();
-                let place = facts.places.and_then(|places| places.of(index));
-                let unswept = is_unswept(span, facts.sweepgen);
-                if !groups.add(span, place, unswept, marked, resident) {
-                    self.add_one(index, &Alike::one(span.span(), place, unswept, marked, resident));
-                }
+            let marked = match (&mut self.marks, &mut marks) {
+                (Some(counts), Some(marks)) => counts.add(marks.of(index, span)),
+                _ => None,
+            };
+            let place = facts.places.and_then(|places| places.of(index));
+            let unswept = is_unswept(span, facts.sweepgen);
+            if !groups.add(span, place, unswept, marked, resident) {
+                self.add_one(index, &Alike::one(span.span(), place, unswept, marked, resident));
             }
         }
         for group in groups.into_groups() {

@@ -155,6 +155,12 @@ impl<'a> Record<'a> {
         self.npages().saturating_mul(PAGE_BYTES)
     }
 
+    /// The address range of its pages.
+    #[inline]
+    pub fn range(self) -> Range {
+        Range::new(Addr(self.start()), self.page_bytes())
+    }
+
     /// Size class; 0 for large objects.
     #[inline]
     pub fn size_class(self) -> usize {
@@ -264,21 +270,10 @@ impl Span {
         self.npages.saturating_mul(PAGE_BYTES)
     }
 
-    /// The address range of its pages.
-    #[inline]
-    pub fn range(&self) -> Range {
-        Range::new(Addr(self.start), self.bytes())
-    }
-
     /// Size class; 0 for large objects.
     #[inline]
     pub fn size_class(&self) -> usize {
         usize::from(self.spanclass >> 1)
-    }
-
-    /// Objects without pointers.
-    pub fn noscan(&self) -> bool {
-        self.spanclass & 1 == 1
     }
 
     /// Slots not handed out.

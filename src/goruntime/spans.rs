@@ -115,23 +115,12 @@ impl Spans {
         self.rows.addr_of(index)
     }
 
-    /// Live spans with their indices.
-    pub fn iter(&self) -> impl Iterator<Item = (usize, Span)> {
-        self.part(0..self.count()).map(|(index, record)| (index, record.span()))
-    }
-
-    /// Records of those with indices in `part`.
+    /// Records of the live spans with indices in `part`.
     pub fn part(&self, part: Indices<usize>) -> impl Iterator<Item = (usize, Record<'_>)> {
         let kinds = self.kinds.get(part.clone()).unwrap_or_default();
         let records = records(&self.records, part.clone());
         let live = part.zip(kinds).zip(records).filter(|((_, kind), _)| **kind != NO_SPAN);
         live.filter_map(|((index, _), record)| Some((index, record.ok().and_then(Record::of)?)))
-    }
-
-    /// Spans that hold heap objects.
-    pub fn in_use(&self) -> impl Iterator<Item = (usize, Span)> {
-        let these = self.kinds.iter().enumerate().filter(|(_, kind)| **kind >= IN_USE);
-        these.filter_map(|(index, _)| Some((index, self.get(index)?)))
     }
 
     /// Stacks and work buffers.
