@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering;
 
-use self::finding::Holes;
+use self::finding::{Holes, Wanted};
 use super::deadline::Deadline;
 use super::gather::{GatherPlan, Planned};
 use super::reader::{RangeReader, ReadError, Readable};
@@ -238,9 +238,8 @@ impl<'a> Engine<'a> {
                 .header()
                 .waves
                 .store(wave as u32 + 1, Ordering::Relaxed);
-            let to_read = self.find(&requests)?;
-            // Not before: whatever is made dense waits for memory that is being made.
             self.prepare_records(planner);
+            let to_read = self.find(&requests)?;
             match self.rehearsing && planner.is_last_need(wave) {
                 true => self.leave(&to_read),
                 false => self.fetch(&to_read)?,
@@ -284,38 +283,29 @@ impl<'a> Engine<'a> {
 
     /// The pages that these wishes need, nobody has read yet, and are there.
     fn find(&mut self, requests: &[Request]) -> Result<Vec<Run>, ReadError> {
-        let mut wanted = self.queue(requests);
+        let mut wanted = Wanted::default();
+        self.queue(requests, &mut wanted);
         if self.holes.new && self.lookups > 0 {
             // Asked for memory that was none when the mappings were looked up: the heap has grown since.
             self.holes.new = false;
             self.look_up_mappings()?;
-            wanted.extend(self.queue(requests));
+            self.queue(requests, &mut wanted);
         }
-        // The order of the region, so that the buffers of one call can be cut from it in one go. Within a window it
-        // is the order of addresses.
-        wanted.sort_unstable_by_key(|run| run.page);
-        join(&mut wanted, self.store.page_shift());
-        let to_read = self.present(&wanted)?;
-        let to_read = self.within_budget(to_read);
-        if self.store.pass() == 1 {
-            for run in &to_read {
-                self.store.region_mut().make_dense(run.page, run.pages);
-            }
-        }
-        Ok(to_read)
+        let to_read = self.present(wanted)?;
+        Ok(self.within_budget(to_read))
     }
 
     fn fetch(&mut self, to_read: &[Run]) -> Result<(), ReadError> {
         // Page by page, as they are written, they would cost more than twice as much.
-        for run in to_read {
-            self.store.region().populate(run.page, run.pages);
+        for (page, pages) in side_by_side(to_read) {
+            self.store.region().populate(page, pages);
         }
         self.copy(to_read)
     }
 
     /// Leaves pages that are there to the next pass.
     fn leave(&mut self, to_read: &[Run]) {
-        self.populate_ahead(to_read.iter().map(|run| (run.page, run.pages)));
+        self.populate_ahead(side_by_side(to_read).into_iter());
         let pages = to_read.iter().map(|run| run.pages).sum();
         self.commit(to_read, pages);
     }
@@ -361,6 +351,19 @@ impl<'a> Engine<'a> {
             .bytes_read
             .store(self.bytes.saturating_add(self.gathered_bytes), Ordering::Relaxed);
     }
+}
+
+/// Pages of the region in a row, the first and how many, wherever in the target they are. `runs` in the order of the
+/// region.
+fn side_by_side(runs: &[Run]) -> Vec<(usize, usize)> {
+    let mut rows: Vec<(usize, usize)> = Vec::new();
+    for run in runs {
+        match rows.last_mut() {
+            Some((page, pages)) if *page + *pages == run.page => *pages += run.pages,
+            _ => rows.push((run.page, run.pages)),
+        }
+    }
+    rows
 }
 
 /// Whether every page of `start..end` lies in one of `readable`.

@@ -8,7 +8,6 @@ pub(super) mod populating;
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
@@ -165,8 +164,6 @@ pub(crate) struct Region {
     pages: usize,
     dense: usize,
     page_bytes: usize,
-    /// What is behind it, where that can be huge pages.
-    file: Option<OwnedFd>,
 }
 
 // SAFETY: the mapping belongs to this value alone, is never unmapped before it is dropped, and everything that is
@@ -212,8 +209,8 @@ impl Region {
         let backing = Backing::new(map_len, huge)?;
         let base = backing.base.cast();
         let dense = match backing.huge {
-            Some(_) => dense_from(pages_at, pages, page_bytes),
-            None => pages,
+            true => dense_from(pages_at, pages, page_bytes),
+            false => pages,
         };
         // What is captured here and there would cost 2 MiB for each page.
         let sparse = pages_at + dense * page_bytes;
@@ -227,10 +224,9 @@ impl Region {
             pages,
             dense,
             page_bytes,
-            file: backing.huge,
         };
-        match (advised, &region.file) {
-            (Err(errno), Some(_)) => Err(io_error(errno)),
+        match (advised, backing.huge) {
+            (Err(errno), true) => Err(io_error(errno)),
             _ => Ok(region),
         }
     }
@@ -333,37 +329,6 @@ impl Region {
             len: pages * self.page_bytes,
             page_bytes: self.page_bytes,
         })
-    }
-
-    /// Lets those huge pages be huge that lie in `pages` wholly or by half at least: for what will be filled without gaps
-    /// and has no memory yet. To be called before it is filled.
-    pub(crate) fn make_dense(&mut self, page: usize, pages: usize) {
-        let Some(file) = &self.file else { return };
-        let Some(end) = page.checked_add(pages).filter(|end| *end <= self.dense) else {
-            return;
-        };
-        // Shorter ones can lie on both sides of a middle, and be next to nothing of the huge page.
-        if pages * self.page_bytes < HUGE_PAGE / 2 {
-            return;
-        }
-        let at = |page: usize| self.pages_at + page * self.page_bytes;
-        let rounded = |at: usize| (at + HUGE_PAGE / 2) / HUGE_PAGE * HUGE_PAGE;
-        // The header and the states before the first page are not pages, and nothing lies behind the last.
-        let first = match rounded(at(page)) {
-            first if first < self.pages_at => first + HUGE_PAGE,
-            first => first,
-        };
-        let behind = match rounded(at(end)) {
-            behind if behind > self.map_len => behind - HUGE_PAGE,
-            behind => behind,
-        };
-        let Some(len) = behind.checked_sub(first).and_then(NonZeroUsize::new) else {
-            return;
-        };
-        // SAFETY: inside the mapping, whose bytes are those of the file at the same offsets: the same memory as before,
-        // without the advice. A kernel without the memory for one more mapping may leave a hole (before Linux 6.12): then
-        // this process, the only one that it is missing in, dies of it, and nothing stands still yet.
-        let _ = unsafe { backing::map_again(self.base.byte_add(first).cast(), len, file, first) };
     }
 
     /// The pages, to be filled.

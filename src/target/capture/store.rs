@@ -1,9 +1,13 @@
-//! Captured bytes, laid out as in the target: a window is a stretch of the target's address space with a page of the
-//! shared region for every page of its own, so a structure that was read in two waves is still one slice, no page is
-//! ever read twice in a pass, and the real capture finds the pages of the rehearsal already in memory.
+//! Captured bytes: a window is a stretch of the target's address space with a page of the shared region for every page
+//! of its own. Wide windows lie as the target does, so that a structure that was read in two waves is still one slice;
+//! narrow ones hold just what was wished for at once, side by side in huge pages. Either way the real capture finds
+//! the pages of the rehearsal already in memory.
 
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+mod windows;
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use self::windows::{Window, Windows};
 use super::region::{MAX_WINDOWS, Region};
 use crate::memory::{Addr, MOST_LISTS, Memory, MemoryError, Missing, Range, RecordShape};
 
@@ -17,9 +21,12 @@ const CLUSTER_ROOM: u64 = 256 << 20;
 const SMALL_WINDOW: u64 = 2 << 20;
 
 /// Records of so many bytes go to the dense part of the region: of fewer, the rest of a huge page would be too much.
-const WORTH_DENSE: usize = 4 << 20;
+const WORTH_DENSE: usize = 1 << 20;
 /// Records made room for beyond those known.
 const SPARE_RECORDS: usize = 16 << 10;
+/// Of a narrow window of at least so many pages an eighth is room to grow: an array that got longer before the stop is
+/// not to be read anew.
+const GROWING: usize = 64;
 
 /// The page waits to be read in the wave at hand; added to its other bits.
 const QUEUED: u8 = 0x20;
@@ -27,14 +34,6 @@ const QUEUED: u8 = 0x20;
 const FILLED: u8 = 0x10;
 /// Missing in pass 1, with a reason in the low bits.
 const MISSING: u8 = 0x40;
-
-/// A stretch of the target's address space with a place in the region.
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    start: u64,
-    len: u64,
-    page: usize,
-}
 
 /// What became of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,14 +63,18 @@ pub(crate) struct Run {
 #[derive(Debug)]
 pub(crate) struct Store {
     region: Region,
-    windows: Vec<Window>,
+    /// Where the target lies as it is.
+    wide: Windows,
+    /// Where what was wished for lies side by side, in the region's dense part.
+    narrow: Windows,
     clusters: Vec<(u64, u64)>,
     next_page: usize,
     /// The same of the region's dense part.
     next_dense: usize,
+    /// What is left of the part of it that narrow windows are cut from.
+    for_narrow: std::ops::Range<usize>,
     pass: u8,
     shift: u32,
-    last: AtomicUsize,
     /// Whether the last pass was ended from outside.
     cut_short: bool,
     records: [Option<RecordArea>; MOST_LISTS],
@@ -103,17 +106,17 @@ impl Store {
         let wanted = total.saturating_add(CLUSTER_ALIGN * 16).min(MAX_WINDOW * 64);
         let region = Region::new(wanted, byte_budget.min(1 << 30))?;
         let shift = region.page_bytes().trailing_zeros();
-        let last = AtomicUsize::new(0);
         let next_dense = region.dense();
         Ok(Store {
             region,
-            next_dense,
-            windows: Vec::new(),
+            wide: Windows::default(),
+            narrow: Windows::default(),
             clusters,
             next_page: 0,
+            next_dense,
+            for_narrow: next_dense..next_dense,
             pass: 1,
             shift,
-            last,
             cut_short: false,
             records: [None; MOST_LISTS],
         })
@@ -234,7 +237,7 @@ impl Store {
         let count = (header.windows.load(Ordering::Acquire) as usize).min(MAX_WINDOWS);
         let pages = self.region.pages();
         let slots = self.region.windows().iter().take(count);
-        let mut windows: Vec<Window> = slots
+        let windows = slots
             .map(|slot| Window {
                 start: slot.start.load(Ordering::Relaxed),
                 len: slot.len.load(Ordering::Relaxed),
@@ -245,11 +248,11 @@ impl Store {
                     .page
                     .checked_add((window.len >> self.shift) as usize)
                     .is_some_and(|end| end <= pages)
-            })
-            .collect();
-        windows.sort_unstable_by_key(|window| window.start);
+            });
+        let dense = self.region.dense();
+        let (narrow, wide): (Vec<Window>, Vec<Window>) = windows.partition(|window| window.page >= dense);
         self.cut_short = header.end.load(Ordering::Acquire) == 0;
-        self.windows = windows;
+        (self.wide, self.narrow) = (Windows::of(wide), Windows::of(narrow));
         self.pass = if header.generation.load(Ordering::Acquire) == 2 {
             2
         } else {
@@ -317,11 +320,11 @@ impl Store {
     pub(crate) fn queue(&mut self, start: u64, end: u64, list: &mut Vec<Run>) -> bool {
         let mut at = start;
         while at < end {
-            let Some(window) = self.window_for(at) else {
+            let Some(window) = self.window_for(at, end) else {
                 return false;
             };
-            let stop = end.min(window.start + window.len);
-            let first = window.page + ((at - window.start) >> self.shift) as usize;
+            let stop = end.min(window.end());
+            let first = window.page_of(at, self.shift);
             let pages = ((stop - at) >> self.shift) as usize;
             let Some(states) = self.region.states().get(first..first + pages) else {
                 return false;
@@ -348,9 +351,64 @@ impl Store {
         true
     }
 
-    /// The window that holds `addr`, made if there is none.
-    fn window_for(&mut self, addr: u64) -> Option<Window> {
-        if let Some(window) = self.find(addr) {
+    /// Whether nothing is known of any page of `start..end`: it can have a window of its own.
+    pub(crate) fn is_new(&self, start: u64, end: u64) -> bool {
+        if self.narrow.meets(start, end) {
+            return false;
+        }
+        let Some(window) = self.wide.find(start) else {
+            return !self.wide.meets(start, end);
+        };
+        let (from, to) = (window.page_of(start, self.shift), window.page_of(end, self.shift));
+        let states = self.region.states().get(from..to).unwrap_or_default();
+        end <= window.end() && states.iter().all(|state| state.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Gives the pages of `start..end` (page aligned, new) a narrow window. `None` where there is no dense part, or
+    /// no room in it.
+    pub(crate) fn place(&mut self, start: u64, end: u64) -> Option<Run> {
+        let pages = usize::try_from((end.checked_sub(start)?) >> self.shift).ok()?;
+        let spare = if pages < GROWING { 0 } else { pages / 8 };
+        let spare = spare.min((self.narrow.next_from(end).saturating_sub(end) >> self.shift) as usize);
+        let page = self.room_for_narrow(pages.checked_add(spare)?)?;
+        let window = Window {
+            start,
+            len: ((pages + spare) as u64) << self.shift,
+            page,
+        };
+        self.publish(window)?;
+        self.narrow.insert(window);
+        let run = Run { start, page, pages };
+        for state in self.states_of(run) {
+            state.store(QUEUED, Ordering::Relaxed);
+        }
+        Some(run)
+    }
+
+    /// The first of `pages` pages in a row, next to those of the narrow window before where that is possible.
+    fn room_for_narrow(&mut self, pages: usize) -> Option<usize> {
+        if self.for_narrow.len() < pages {
+            let next_to_it = self.for_narrow.end == self.next_dense;
+            let missing = if next_to_it { pages - self.for_narrow.len() } else { pages };
+            let taken = missing.checked_next_multiple_of(self.region.huge_pages())?;
+            let end = self.next_dense.checked_add(taken)?;
+            if end > self.region.pages() {
+                return None;
+            }
+            let start = if next_to_it { self.for_narrow.start } else { self.next_dense };
+            (self.for_narrow, self.next_dense) = (start..end, end);
+        }
+        let first = self.for_narrow.start;
+        self.for_narrow.start += pages;
+        Some(first)
+    }
+
+    /// The window for `addr` and, where it is narrow, all up to `end`; a wide one is made if there is none.
+    fn window_for(&mut self, addr: u64, end: u64) -> Option<Window> {
+        if let Some(window) = self.narrow.holding(addr, end - addr) {
+            return Some(window);
+        }
+        if let Some(window) = self.wide.find(addr) {
             return Some(window);
         }
         let &(low, high) = self
@@ -363,17 +421,9 @@ impl Store {
 
     fn add_window(&mut self, addr: u64, low: u64, high: u64, size: u64) -> Option<Window> {
         let piece = addr / size * size;
-        let (mut start, mut end) = (low.max(piece), high.min(piece.saturating_add(size)));
-        let after = self.windows.partition_point(|window| window.start <= addr);
-        if let Some(before) = after.checked_sub(1).and_then(|index| self.windows.get(index)) {
-            start = start.max(before.start + before.len);
-        }
-        if let Some(next) = self.windows.get(after) {
-            end = end.min(next.start);
-        }
+        let (low, high) = (low.max(piece), high.min(piece.saturating_add(size)));
+        let (start, end) = self.wide.gap_at(addr, low, high);
         let pages = (end.checked_sub(start)? >> self.shift) as usize;
-        let count = self.windows.len();
-        let slot = self.region.windows().get(count)?;
         if pages == 0 || pages > self.region.dense() - self.next_page {
             return None;
         }
@@ -382,33 +432,26 @@ impl Store {
             len: end - start,
             page: self.next_page,
         };
+        self.publish(window)?;
+        self.next_page += pages;
+        self.wide.insert(window);
+        Some(window)
+    }
+
+    /// Adds a window to the shared table; `None` where that is full.
+    fn publish(&self, window: Window) -> Option<()> {
+        let count = self.wide.len() + self.narrow.len();
+        let slot = self.region.windows().get(count)?;
         slot.start.store(window.start, Ordering::Relaxed);
         slot.len.store(window.len, Ordering::Relaxed);
         slot.page.store(window.page as u64, Ordering::Relaxed);
         self.region.header().windows.store(count as u32 + 1, Ordering::Release);
-        self.next_page += pages;
-        self.windows.insert(after, window);
-        Some(window)
+        Some(())
     }
 
-    /// The window that holds `addr`. Most lookups hit the window of the one before.
-    fn find(&self, addr: u64) -> Option<Window> {
-        let holds = |window: &&Window| addr.wrapping_sub(window.start) < window.len;
-        if let Some(window) = self.windows.get(self.last.load(Ordering::Relaxed)).filter(holds) {
-            return Some(*window);
-        }
-        let index = self
-            .windows
-            .partition_point(|window| window.start <= addr)
-            .checked_sub(1)?;
-        let window = self.windows.get(index).filter(holds)?;
-        self.last.store(index, Ordering::Relaxed);
-        Some(*window)
-    }
-
-    /// Captured pages in a row, in address order.
+    /// Captured pages in a row, window by window: some can be in two of them.
     pub(crate) fn segments(&self) -> impl Iterator<Item = (Range, &[u8])> {
-        self.windows.iter().flat_map(move |window| {
+        self.wide.iter().chain(self.narrow.iter()).flat_map(move |window| {
             let pages = (window.len >> self.shift) as usize;
             let mut page = 0;
             std::iter::from_fn(move || {
@@ -444,11 +487,10 @@ impl Memory for Store {
         if len == 0 {
             return Ok(&[]);
         }
-        let window = self.find(addr.0).ok_or(missing(Missing::NotCaptured))?;
+        let windows = [&self.narrow, &self.wide];
+        let window = windows.iter().find_map(|windows| windows.holding(addr.0, len as u64));
+        let window = window.ok_or(missing(Missing::NotCaptured))?;
         let offset = addr.0 - window.start;
-        if len as u64 > window.len - offset {
-            return Err(missing(Missing::NotCaptured));
-        }
         let first = window.page + (offset >> self.shift) as usize;
         let last = window.page + ((offset + len as u64 - 1) >> self.shift) as usize;
         let states = self

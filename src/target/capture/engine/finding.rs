@@ -12,11 +12,19 @@ const MAX_PAGES: usize = 64 << 20;
 /// Unknown pages no further apart than this are looked up in one call.
 const SCAN_GAP: u64 = 1 << 20;
 
+/// Pages that wishes need and nobody has read yet.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    /// With a place in the region.
+    pub placed: Vec<Run>,
+    /// Without one yet: first address and the first behind.
+    pub new: Vec<(u64, u64)>,
+}
+
 impl Engine<'_> {
-    /// The pages these wishes need and nobody has read yet.
-    pub(super) fn queue(&mut self, requests: &[Request]) -> Vec<Run> {
+    /// Adds the pages these wishes need and nobody has read yet.
+    pub(super) fn queue(&mut self, requests: &[Request], wanted: &mut Wanted) {
         let page = 1u64 << self.store.page_shift();
-        let mut list = Vec::new();
         let mut hint = 0;
         for request in requests {
             let start = request.range.start.0 & !(page - 1);
@@ -45,21 +53,27 @@ impl Engine<'_> {
                 let room = (MAX_PAGES.saturating_sub(self.pages) as u64).saturating_mul(page);
                 let to = to.min(from.saturating_add(room));
                 self.pages += ((to - from) / page) as usize;
-                if !self.store.queue(from, to, &mut list) || room == 0 {
+                if room == 0 {
+                    self.end = End::Bytes;
+                } else if self.store.pass() == 1 && self.store.is_new(from, to) {
+                    wanted.new.push((from, to));
+                } else if !self.store.queue(from, to, &mut wanted.placed) {
                     self.end = End::Bytes;
                 }
             }
             self.holes.note(behind, end);
         }
-        list
     }
 
-    /// Those of the wanted pages that are there; the others are marked with what they are.
-    pub(super) fn present(&mut self, wanted: &[Run]) -> Result<Vec<Run>, ReadError> {
+    /// Those of the wanted pages that are there, by their place in the region; the others are marked with what they are.
+    pub(super) fn present(&mut self, wanted: Wanted) -> Result<Vec<Run>, ReadError> {
         let shift = self.store.page_shift();
-        let mut known = Vec::new();
+        let mut known = self.place(wanted.new)?;
         let mut unknown = Vec::new();
-        for run in wanted {
+        let mut placed = wanted.placed;
+        placed.sort_unstable_by_key(|run| run.page);
+        join(&mut placed, shift);
+        for run in &placed {
             split(
                 run,
                 shift,
@@ -68,35 +82,65 @@ impl Engine<'_> {
                 &mut unknown,
             );
         }
-        let mut found: Vec<PageRun> = Vec::new();
         let mut rest = unknown.as_slice();
-        while let Some(first) = rest.first() {
-            let (mut end, mut count) = (first.end(shift), 1);
-            while let Some(next) = rest
-                .get(count)
-                .filter(|next| next.start >= end && next.start - end <= SCAN_GAP)
-            {
-                end = next.end(shift);
-                count += 1;
-            }
-            let (group, behind) = rest.split_at(count);
-            rest = behind;
-            found.clear();
-            if self.out_of_time() {
-                group
-                    .iter()
-                    .for_each(|run| self.store.set_missing(*run, Missing::BudgetSpent));
-                continue;
-            }
-            let ask = self.to_ask(first.start, end);
-            self.reader.presence(first.start, end, ask, &mut found)?;
+        while let Some((group, end)) = first_group(rest, |run| (run.start, run.end(shift))) {
+            rest = rest.get(group.len()..).unwrap_or_default();
+            let found = self.look_up(group.first().map_or(end, |run| run.start), end)?;
             for run in group {
-                self.sort_out(run, &found, &mut known);
+                match &found {
+                    Some(found) => self.sort_out(run, found, &mut known),
+                    None => self.store.set_missing(*run, Missing::BudgetSpent),
+                }
             }
         }
+        // The order of the region, so that the buffers of one call can be cut from it in one go. Within a window it
+        // is the order of addresses.
         known.sort_unstable_by_key(|run| run.page);
         join(&mut known, shift);
         Ok(known)
+    }
+
+    /// Gives new pages a place: side by side what is mostly there, as they lie in the target where most are missing.
+    /// Those that are there.
+    fn place(&mut self, mut new: Vec<(u64, u64)>) -> Result<Vec<Run>, ReadError> {
+        new.sort_unstable();
+        new.dedup_by(|next, before| {
+            let meets = next.0 <= before.1;
+            before.1 = if meets { before.1.max(next.1) } else { before.1 };
+            meets
+        });
+        let mut present = Vec::new();
+        let mut rest = new.as_slice();
+        while let Some((group, end)) = first_group(rest, |range| *range) {
+            rest = rest.get(group.len()..).unwrap_or_default();
+            let found = self.look_up(group.first().map_or(end, |range| range.0), end)?;
+            for &(start, end) in group {
+                let there = present_bytes(found.as_deref().unwrap_or_default(), start, end);
+                let placed = (there >= (end - start) / 2).then(|| self.store.place(start, end));
+                let mut runs: Vec<Run> = placed.flatten().into_iter().collect();
+                if runs.is_empty() && !self.store.queue(start, end, &mut runs) {
+                    self.end = End::Bytes;
+                }
+                for run in &runs {
+                    match &found {
+                        Some(found) => self.sort_out(run, found, &mut present),
+                        None => self.store.set_missing(*run, Missing::BudgetSpent),
+                    }
+                }
+            }
+        }
+        Ok(present)
+    }
+
+    /// Which pages of `start..end` are there; `None` once the time is over.
+    fn look_up(&mut self, start: u64, end: u64) -> Result<Option<Vec<PageRun>>, ReadError> {
+        if self.out_of_time() {
+            return Ok(None);
+        }
+        let mut found = Vec::new();
+        let ask = self.to_ask(start, end);
+        self.reader.presence(start, end, ask, &mut found)?;
+        Ok(Some(found))
     }
 
     /// What has to be known of pages between `start` and `end`.
@@ -186,6 +230,29 @@ impl Engine<'_> {
             }
         }
     }
+}
+
+/// How many bytes of `start..end` are there; `found` in address order.
+fn present_bytes(found: &[PageRun], start: u64, end: u64) -> u64 {
+    let first = found.partition_point(|pages| pages.end <= start);
+    let meeting = found.iter().skip(first).take_while(|pages| pages.start < end);
+    meeting
+        .filter(|pages| pages.present)
+        .map(|pages| pages.end.min(end).saturating_sub(pages.start.max(start)))
+        .sum()
+}
+
+/// The first stretches that are looked up in one call, and where the last of them ends.
+fn first_group<T>(rest: &[T], range: impl Fn(&T) -> (u64, u64)) -> Option<(&[T], u64)> {
+    let mut end = range(rest.first()?).1;
+    let near = |next: &&T| {
+        let (start, behind) = range(next);
+        let near = start >= end && start - end <= SCAN_GAP;
+        end = if near { behind } else { end };
+        near
+    };
+    let count = 1 + rest.iter().skip(1).take_while(near).count();
+    Some((rest.get(..count)?, end))
 }
 
 /// Stretches that were asked for and are no readable memory, as far as they are remembered.

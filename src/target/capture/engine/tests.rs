@@ -57,6 +57,14 @@ impl Synthetic {
         });
     }
 
+    /// Every page that was read, as often as it was.
+    fn pages_read(&self) -> Vec<u64> {
+        let pages = |range: &Range| (range.start.0..range.end().0).step_by(PAGE as usize);
+        let mut read: Vec<u64> = self.reads.iter().flat_map(pages).collect();
+        read.sort_unstable();
+        read
+    }
+
     fn run(&mut self, store: &mut Store, waves: &[&[(u64, u64)]]) -> Result<End, ReadError> {
         Engine::new(self, store, limits(), false).run(&mut Waves(waves))
     }
@@ -151,19 +159,55 @@ fn why(store: &Store, addr: u64) -> Result<u8, Missing> {
 fn overlapping_and_repeated_wishes_read_each_page_once() {
     let mut target = Synthetic::with(0x100000, 16);
     let mut store = target.store();
+    let wishes: &[(u64, u64)] = &[(0x101ff8, 0x1010), (0x100ff8, 16), (0x100000, 8), (0x101000, 8)];
+    let waves: &[&[(u64, u64)]] = &[wishes, &[(0x100ff8, 16), (0x102000, 0x2000)], wishes];
+    assert_eq!(target.run(&mut store, waves), Ok(End::Complete));
+    assert_eq!(target.pages_read(), [0x100000, 0x101000, 0x102000, 0x103000]);
+    assert_eq!(store.bytes(Addr(0x100fff), 0x1002).unwrap().len(), 0x1002);
+}
+
+#[test]
+fn a_wish_that_reaches_beyond_what_an_earlier_wave_read_is_one_slice() {
+    let mut target = Synthetic::with(0x100000, 200);
+    let mut store = target.store();
     let waves: &[&[(u64, u64)]] = &[
-        &[(0x100ff8, 16), (0x100000, 8), (0x101000, 8), (0x100ff8, 16)],
-        &[(0x101ff8, 0x1010), (0x100000, 0x3000)],
+        &[(0x102000, 0x2000), (0x140000, 100 * PAGE)],
+        &[(0x103ff8, 16), (0x101000, 0x5000)],
+        &[(0x140000, 101 * PAGE)],
     ];
     assert_eq!(target.run(&mut store, waves), Ok(End::Complete));
-    let mut read: Vec<u64> = target
-        .reads
-        .iter()
-        .flat_map(|r| (r.start.0..r.end().0).step_by(PAGE as usize))
-        .collect();
-    read.sort_unstable();
-    assert_eq!(read, [0x100000, 0x101000, 0x102000, 0x103000]);
-    assert_eq!(store.bytes(Addr(0x100fff), 0x1002).unwrap().len(), 0x1002);
+    for wave in waves {
+        for &(start, len) in *wave {
+            let bytes = store.bytes(Addr(start), len as usize).unwrap();
+            let named = (start..).map(|addr| (addr / PAGE) as u8);
+            assert!(bytes.iter().copied().eq(named.take(len as usize)), "{start:#x}");
+        }
+    }
+    let again = |page: u64| target.pages_read().iter().filter(|read| **read == page).count();
+    // In the room left behind an array that may grow.
+    assert_eq!((again(0x140000), again(0x140000 + 100 * PAGE)), (1, 1));
+    assert!(again(0x102000) <= 2);
+}
+
+#[test]
+fn what_is_mostly_there_lies_side_by_side_and_the_rest_as_in_the_target() {
+    let mut target = Synthetic::with(0x100000, 1000);
+    for page in (100..900).filter(|page| page % 10 != 0) {
+        target.pages.remove(&(0x100000 + page * PAGE));
+    }
+    let mut store = target.store();
+    let waves: &[&[(u64, u64)]] = &[&[
+        (0x100000, 2 * PAGE),
+        (0x100000 + 10 * PAGE, 2 * PAGE),
+        (0x100000 + 100 * PAGE, 900 * PAGE),
+    ]];
+    assert_eq!(target.run(&mut store, waves), Ok(End::Complete));
+    let (first, second) = (store.bytes(Addr(0x101000), 1), store.bytes(Addr(0x10a000), 1));
+    let apart = second.unwrap().as_ptr().addr() - first.unwrap().as_ptr().addr();
+    let dense = store.region().dense() < store.region().pages();
+    assert_eq!(apart as u64, if dense { PAGE } else { 9 * PAGE });
+    assert_eq!(why(&store, 0x100000 + 110 * PAGE), Ok(((0x100000 / PAGE) + 110) as u8));
+    assert_eq!(why(&store, 0x100000 + 111 * PAGE), Err(Missing::NotPresent));
 }
 
 #[test]

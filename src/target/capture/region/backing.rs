@@ -24,8 +24,8 @@ pub(crate) const HUGE_PAGE: usize = 2 << 20;
 pub(crate) struct Backing {
     /// Its first byte.
     pub base: NonNull<std::ffi::c_void>,
-    /// The file behind it, where that may lie in huge pages.
-    pub huge: Option<OwnedFd>,
+    /// Whether it may lie in huge pages.
+    pub huge: bool,
 }
 
 impl Backing {
@@ -35,11 +35,10 @@ impl Backing {
         if let Some(file) = huge
             && let Ok(base) = map_file(&file, len)
         {
-            let huge = Some(file);
-            return Ok(Backing { base, huge });
+            return Ok(Backing { base, huge: true });
         }
         let base = map_small(len)?;
-        Ok(Backing { base, huge: None })
+        Ok(Backing { base, huge: false })
     }
 }
 
@@ -66,33 +65,6 @@ fn map_file(file: &impl AsFd, len: NonZeroUsize) -> io::Result<NonNull<std::ffi:
     nix::unistd::ftruncate(file, len.get() as i64).map_err(io_error)?;
     // SAFETY: a new mapping at an address of the kernel's choice; the file is ours alone and keeps its length.
     unsafe { mmap(None, len, protection(), flags(), file, 0) }.map_err(io_error)
-}
-
-/// Maps `len` bytes of a file at `offset` once more, in place of what is at `at`; without whatever was advised there.
-///
-/// # Safety
-///
-/// What is mapped at `at` must be just these bytes of the same file, by [`Backing::new`].
-pub(super) unsafe fn map_again(
-    at: NonNull<std::ffi::c_void>,
-    len: NonZeroUsize,
-    file: &OwnedFd,
-    offset: usize,
-) -> io::Result<()> {
-    let address = NonZeroUsize::new(at.as_ptr().addr());
-    // SAFETY: as the caller has seen to.
-    unsafe {
-        mmap(
-            address,
-            len,
-            protection(),
-            flags() | MapFlags::MAP_FIXED,
-            file,
-            offset as i64,
-        )
-    }
-    .map(|_| ())
-    .map_err(io_error)
 }
 
 fn protection() -> ProtFlags {

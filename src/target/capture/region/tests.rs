@@ -36,51 +36,11 @@ fn memory_is_there_when_populating_has_finished() {
 }
 
 #[test]
-fn sparse_pages_take_memory_one_by_one_and_dense_ones_keep_their_bytes() {
-    let mut region = region();
+fn pages_before_the_dense_part_take_memory_one_by_one() {
+    let region = region();
     let huge = region.huge_pages();
-    let page_bytes = region.page_bytes();
     region.populate(10 * huge + 1, 1);
     assert_eq!(resident(&region, 10 * huge, huge), 1);
-    let (page, pages) = (20 * huge + 3, 5 * huge);
-    for index in 0..pages {
-        region.data_mut()[(page + index) * page_bytes] = index as u8;
-    }
-    region.make_dense(page, pages);
-    region.make_dense(page, region.pages());
-    region.make_dense(usize::MAX, 2);
-    for index in 0..pages {
-        assert_eq!(region.data()[(page + index) * page_bytes], index as u8);
-    }
-}
-
-#[test]
-fn what_is_made_dense_takes_at_most_twice_its_memory() {
-    let mut region = region();
-    let huge = region.huge_pages();
-    let mut base = 4 * huge;
-    for pages in [
-        1,
-        2,
-        huge / 2 - 1,
-        huge / 2,
-        huge / 2 + 1,
-        huge,
-        huge + huge / 3,
-        2 * huge + 1,
-    ] {
-        for before in [0, 1, huge / 2 - 1, huge / 2, huge / 2 + 1, huge - 1] {
-            // From a huge page of the file on, if pages do not begin with one.
-            let skew = (region.pages_at / region.page_bytes) % huge;
-            let page = base - skew + before;
-            region.make_dense(page, pages);
-            region.populate(page, pages);
-            let taken = resident(&region, base - skew, 4 * huge);
-            assert!((pages..=2 * pages).contains(&taken), "{pages} from {before}: {taken}");
-            assert!(pages >= huge / 2 || taken == pages, "{pages} from {before}: {taken}");
-            base += 8 * huge;
-        }
-    }
 }
 
 #[test]

@@ -115,9 +115,9 @@ fn a_heap_of_a_hundred_gigabytes_is_one_window() {
     for start in [0x40_0000, 0x7f00_0000_0000, heap, heap + 99 * gigabyte] {
         fill(&mut store, start, start + PAGE);
     }
-    assert_eq!(store.windows.len(), 3);
+    assert_eq!(store.wide.len(), 3);
     assert!(store.queue(heap, heap + 100 * gigabyte, &mut Vec::new()));
-    assert_eq!(store.windows.len(), 3);
+    assert_eq!(store.wide.len(), 3);
 }
 
 #[test]
@@ -148,7 +148,7 @@ fn what_the_child_left_is_adopted_by_bounds() {
     slot.page.store(pages, Ordering::Relaxed);
     store.region.header().windows.store(2, Ordering::Relaxed);
     store.adopt();
-    assert_eq!(store.windows.len(), 1);
+    assert_eq!(store.wide.len() + store.narrow.len(), 1);
     assert!(store.bytes(Addr(0x10000), 1).is_ok());
 }
 
@@ -174,4 +174,53 @@ fn records_are_adopted_by_bounds() {
         header.page.store(page, Ordering::Relaxed);
         assert!(store.records(0).is_none(), "{count} {page}");
     }
+}
+
+#[test]
+fn narrow_windows_lie_side_by_side_and_are_adopted_as_such() {
+    let mut store = store(&[(0x10000, 0x2000_0000)]);
+    let (dense, huge) = (store.region.dense(), store.region.huge_pages());
+    if dense == store.region.pages() {
+        assert_eq!(store.place(0x10000, 0x11000), None);
+        return;
+    }
+    let area = store.room_for_records(0, WORTH_DENSE / 8, 8).unwrap();
+    let mut placed = Vec::new();
+    for (start, pages) in [(0x30000, 3), (0x10000, 1), (0x100_0000, 200), (0x200_0000, huge), (0x34000, 1)] {
+        let end = start + pages as u64 * PAGE;
+        assert!(store.is_new(start, end));
+        let run = store.place(start, end).unwrap();
+        assert!(!store.is_new(start, start + PAGE));
+        store.region.data_mut()[run.page << 12..(run.page + pages) << 12].fill(pages as u8);
+        store.set_captured(run);
+        placed.push(run);
+    }
+    assert_eq!(placed[1].page, placed[0].page + 3);
+    // With room to grow.
+    assert_eq!(placed[3].page, placed[2].page + 200 + 25);
+    assert_eq!(placed[4].page, placed[3].page + huge + huge / 8);
+    let mut list = Vec::new();
+    assert!(store.queue(0x100_0000 + 200 * PAGE, 0x100_0000 + 202 * PAGE, &mut list));
+    assert_eq!(list[0].page, placed[2].page + 200);
+    // Beyond them, where the target lies as it is.
+    assert!(!store.is_new(0x32000, 0x35000));
+    assert!(store.queue(0x32000, 0x35000, &mut list));
+    assert!(list[1].page < dense && list[1].pages == 3);
+    let records = area.bytes(0..area.room);
+    let apart = |run: &Run| (run.page + run.pages) << 12 <= records.start || run.page << 12 >= records.end;
+    assert!(placed.iter().all(apart));
+    store.adopt();
+    assert_eq!(store.narrow.len(), 5);
+    for (run, pages) in placed.iter().zip([3, 1, 200, huge, 1]) {
+        assert_eq!(store.bytes(Addr(run.start), pages << 12).unwrap(), vec![pages as u8; pages << 12]);
+    }
+    assert!(store.bytes(Addr(0x30000), 0x3001).is_err());
+}
+
+#[test]
+fn a_full_dense_part_is_answered() {
+    let mut store = store(&[(0x10000, 0x20000)]);
+    let end = 0x10000 + ((store.region.pages() as u64) << 12);
+    assert_eq!(store.place(0x10000, end), None);
+    assert_eq!(store.place(0x10000, u64::MAX & !0xfff), None);
 }
