@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::{SysconfVar, sysconf};
 
 pub use cpus::{Cpus, is_filtered};
-pub use second::{awake, beside, prepare};
+pub use second::{awake, beside, prepare, spin_until};
 
 /// What the last look found.
 static FOUND: AtomicU8 = AtomicU8::new(NOT_LOOKED);

@@ -84,7 +84,11 @@ pub fn beside<A: Send, B>(first: impl Fn() -> A + Sync, second: impl FnOnce() ->
 /// virtual takes as long as much of the work.
 const LONGEST_SPIN: Duration = Duration::from_millis(5);
 
-fn spin_until(over: impl Fn() -> bool) {
+/// Waits for what another thread or process is about to do, where a CPU is to spare for it; not for ever.
+pub fn spin_until(over: impl Fn() -> bool) {
+    if !cpu() {
+        return;
+    }
     let begun = Instant::now();
     while !over() && begun.elapsed() < LONGEST_SPIN {
         std::hint::spin_loop();

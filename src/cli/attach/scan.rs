@@ -115,7 +115,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.begin("copying the runtime's structures");
     spare::look();
     let mut planner = || -> Box<dyn crate::memory::Planner> { Box::new(Summary::new(runtime.clone())) };
-    let mut capture = process.capture(&mut planner, &options.capture)?;
+    let mut capture = process.capture_and(&mut planner, &options.capture, &mut spare::prepare)?;
     // What the child still has to do, giving its memory back, would take a CPU that others need.
     if !spare::cpu() {
         capture.end_child();

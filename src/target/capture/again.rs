@@ -4,12 +4,12 @@
 use std::io::IoSliceMut;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::Thread;
 
 use super::deadline::Deadline;
 use super::gather::{self, GatherCall, GatherPlan};
 use super::reader::{Copier, ReadError};
 use super::region::{Header, Parts};
+use super::second::Second;
 use super::store::{RecordArea, Run, mark_captured};
 use crate::memory::{Addr, MOST_LISTS, Range, RecordShape};
 use crate::target::sys::{self, monotonic_ns};
@@ -75,9 +75,9 @@ pub(crate) struct Again {
     buffer: Vec<u8>,
 }
 
-/// A second thread that will help.
+/// The second thread, that will help.
 struct Helper {
-    thread: Thread,
+    second: Second,
     start: Arc<Start>,
 }
 
@@ -93,7 +93,7 @@ struct Start {
 impl Again {
     /// Prepares `calls`, each sorted by its place in the region, no page in two of them, and what the plans of
     /// `gathering` have planned for their areas. No page of them may be reached through the region before [`Again::copy`] has returned.
-    /// `ahead`: this thread runs before all others.
+    /// `ahead`: this thread runs before all others. `second`: the second thread, where it has been started already.
     pub(crate) fn prepare(
         calls: &[Vec<Run>],
         gathering: Vec<(&mut GatherPlan, RecordArea)>,
@@ -101,6 +101,7 @@ impl Again {
         (shift, pass): (u32, u8),
         copier: Copier,
         ahead: bool,
+        second: Option<Second>,
     ) -> Again {
         let mut bytes = calls.iter().flatten().map(|run| run.pages << shift).sum::<usize>();
         let mut gathers = Vec::new();
@@ -120,8 +121,9 @@ impl Again {
         let scratch = gather::scratch_bytes(gathers.iter().map(|records| &records.call));
         let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let helper = (ahead && bytes >= WORTH_SHARING && cpus > 1)
-            .then(|| Helper::start(scratch))
-            .flatten();
+            .then(|| second.or_else(Second::start))
+            .flatten()
+            .map(|second| Helper::of(second, scratch));
         let buffer = gather::scratch(scratch);
         let (jobs, short) = deal(calls, gathers, parts.data, shift);
         let work = Arc::new(Work {
@@ -150,12 +152,13 @@ impl Again {
     /// Copies and gathers until all is done or the deadline has come.
     pub(crate) fn copy(mut self, deadline: Deadline) -> Result<Brought, ReadError> {
         let work = &self.work;
-        // Given back with the end of this process: the target is not to wait for it.
+        // Given back with the end of this process, as the second thread is: the target is not to wait for it.
         std::mem::forget(work.clone());
         let _ = work.deadline.set(deadline);
-        if let Some(Helper { thread, start }) = &self.helper {
-            start.begun.store(true, Ordering::Release);
-            thread.unpark();
+        if let Some(helper) = self.helper.take() {
+            helper.start.begun.store(true, Ordering::Release);
+            helper.second.unpark();
+            std::mem::forget(helper);
         }
         // Should the time not be enough for all, it is for what there is little of.
         let behind_short = work.copies + work.short;
@@ -207,12 +210,12 @@ fn take_gather(job: &Mutex<Job>) -> Option<(usize, GatherCall)> {
 }
 
 impl Helper {
-    /// A thread that waits for the start, if it can be had with the right to run before others: without that right the
-    /// first thread could end up waiting for it. `scratch`: the bytes of its buffer.
-    fn start(scratch: usize) -> Option<Helper> {
+    /// Has the second thread wait for the start, if it can be had with the right to run before others: without that right
+    /// the first thread could end up waiting for it. `scratch`: the bytes of its buffer.
+    fn of(second: Second, scratch: usize) -> Helper {
         let start = Arc::new(Start::default());
         let waits = start.clone();
-        let body = move || {
+        second.give(move || {
             if !sys::run_first() {
                 return;
             }
@@ -227,10 +230,8 @@ impl Helper {
                 let order = (0..work.copies).chain((work.copies..work.calls.len()).rev());
                 let _ = work.run(order, &mut buffer);
             }
-        };
-        let spawned = std::thread::Builder::new().stack_size(256 << 10).spawn(body).ok()?;
-        let thread = spawned.thread().clone();
-        Some(Helper { thread, start })
+        });
+        Helper { second, start }
     }
 }
 

@@ -137,7 +137,7 @@ pub(crate) fn prepare_panics() {
     });
 }
 
-/// The body of the child.
+/// The body of the child. `tell`: a pipe that is written to when the target has been let go, and closed when all is done.
 pub(crate) fn run(
     process: &LiveProcess,
     reader: &mut dyn RangeReader,
@@ -148,7 +148,7 @@ pub(crate) fn run(
 ) -> ! {
     let done = catch_unwind(AssertUnwindSafe(|| {
         set_up(task.parent)?;
-        capture(process, reader, store, make_planner, task)
+        capture(process, reader, store, make_planner, task, tell.as_ref())
     }));
     let header = store.region().header();
     let failed = match done {
@@ -290,6 +290,7 @@ fn capture(
     store: &mut Store,
     make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
     task: Task,
+    tell: Option<&OwnedFd>,
 ) -> Result<(), Failed> {
     let patience = || Limits {
         bytes: task.bytes,
@@ -317,7 +318,8 @@ fn capture(
             // Made before the clock starts, like everything else that can be.
             let mut planner = make_planner();
             let learned = rehearsal.learned()?;
-            paused(process, reader, store, learned, &mut *planner, task.bytes, max)?;
+            let limits = (task.bytes, max);
+            paused(process, reader, store, learned, &mut *planner, limits, tell)?;
         }
     }
     // A target that was stopped has been checked then, and may do what it likes now.
@@ -338,8 +340,8 @@ fn paused(
     store: &mut Store,
     mut learned: Learned,
     planner: &mut dyn Planner,
-    bytes: u64,
-    max: Duration,
+    (bytes, max): (u64, Duration),
+    tell: Option<&OwnedFd>,
 ) -> Result<(), Failed> {
     // Everything that can be done before threads are attached is: from then on a thread that a signal reaches stands
     // still until the stop is over.
@@ -379,7 +381,8 @@ fn paused(
         .filter_map(|plan| areas(plan).map(|area| (plan, area)))
         .collect();
     let how = (shift, store.pass());
-    let again = Again::prepare(&learned.calls, gathering, parts, how, copier, ahead);
+    let second = learned.second.take();
+    let again = Again::prepare(&learned.calls, gathering, parts, how, copier, ahead, second);
     let throttled = quota.as_ref().and_then(|quota| {
         share_cpu_with_parent();
         quota.await_period();
@@ -408,6 +411,8 @@ fn paused(
     // Nobody waits for the rest, unless threads are held until the end of this process.
     if left == 0 {
         sys::run_like(nix::unistd::getppid());
+        // There is something for the parent to do meanwhile, and it may take a while to wake up.
+        let _ = tell.map(|tell| nix::unistd::write(tell, &[0]));
     }
     if quota.and_then(|quota| quota.throttled()) != throttled {
         header.throttled.store(1, Ordering::Release);

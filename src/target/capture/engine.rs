@@ -10,6 +10,7 @@ use super::gather::{GatherPlan, Planned};
 use super::reader::{RangeReader, ReadError, Readable};
 use super::region::populating::Populating;
 use super::runs::{MAX_CALL_BYTES, Pieces, join};
+use super::second::Second;
 use super::store::{Run, Store};
 use crate::memory::{Gather, Missing, Planner, Request};
 
@@ -65,6 +66,8 @@ pub(crate) struct Learned {
     pub gathered_bytes: u64,
     /// How it was planned.
     pub planned: Vec<Planned>,
+    /// The second thread, if there is one by now.
+    pub second: Option<Second>,
 }
 
 /// One pass over a target.
@@ -163,7 +166,7 @@ impl<'a> Engine<'a> {
     /// What this pass found out, for the next one. The mappings are looked up once more, and what was copied from
     /// mappings that are gone is left out.
     pub(crate) fn learned(mut self) -> Result<Learned, ReadError> {
-        self.populating.finish();
+        let second = self.populating.finish();
         self.look_up_mappings()?;
         self.holes.new = false;
         let shift = self.store.page_shift();
@@ -184,6 +187,7 @@ impl<'a> Engine<'a> {
             planned: self.gathering.iter().map(Planned::of).collect(),
             gathering: self.gathering,
             gathered_bytes: 0,
+            second,
         })
     }
 

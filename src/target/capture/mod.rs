@@ -10,6 +10,7 @@ mod gather;
 mod reader;
 mod region;
 mod runs;
+mod second;
 mod store;
 mod tracer;
 mod verdict;
@@ -167,6 +168,17 @@ impl LiveProcess {
         make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
         options: &CaptureOptions,
     ) -> Result<Capture> {
+        self.capture_and(make_planner, options, &mut || {})
+    }
+
+    /// As [`LiveProcess::capture`]; `released` is called when a target that was stopped runs on, if something is still to
+    /// be done for the capture then.
+    pub fn capture_and(
+        &self,
+        make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
+        options: &CaptureOptions,
+        released: &mut dyn FnMut(),
+    ) -> Result<Capture> {
         let (mode, kind) = match options.stop {
             Stop::Pause { max } => (Mode::Pause(max), StopKind::Paused),
             Stop::NoPause => (Mode::Twice { compare: true }, StopKind::None),
@@ -177,7 +189,7 @@ impl LiveProcess {
             StopKind::Paused if frozen => (Mode::Twice { compare: true }, StopKind::Frozen),
             _ => (mode, kind),
         };
-        let mut capture = self.run_child(make_planner, mode, kind, options.byte_budget)?;
+        let mut capture = self.run_child(make_planner, (mode, kind), options.byte_budget, released)?;
         if kind == StopKind::Frozen && !self.is_frozen() {
             capture.stop = StopKind::None;
             capture
@@ -205,16 +217,17 @@ impl LiveProcess {
 
     /// Like [`read_running`](LiveProcess::read_running), for what only a planner can name.
     pub fn read_running_planned(&self, make_planner: &mut dyn FnMut() -> Box<dyn Planner>) -> Result<Captured> {
-        let capture = self.run_child(make_planner, Mode::Once, StopKind::None, DEFAULT_BYTE_BUDGET)?;
+        let how = (Mode::Once, StopKind::None);
+        let capture = self.run_child(make_planner, how, DEFAULT_BYTE_BUDGET, &mut || {})?;
         Ok(capture.memory)
     }
 
     fn run_child(
         &self,
         make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
-        mode: Mode,
-        kind: StopKind,
+        (mode, kind): (Mode, StopKind),
         byte_budget: u64,
+        released: &mut dyn FnMut(),
     ) -> Result<Capture> {
         let start = Instant::now();
         self.check_access()?;
@@ -237,7 +250,7 @@ impl LiveProcess {
             patience: PATIENCE,
             parent: 0,
         };
-        let (ended, leaving) = watchdog::run(self, &mut reader, &mut store, make_planner, task)?;
+        let (ended, leaving) = watchdog::run(self, &mut reader, &mut store, make_planner, task, released)?;
         let ended_ns = monotonic_ns();
         store.adopt();
         let header = store.region().header();

@@ -19,6 +19,7 @@ use super::region::Header;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::memory::Planner;
+use crate::spare;
 use crate::target::cgroup::quota::KeptCpus;
 use crate::target::procdir::status_field;
 use crate::target::process::LiveProcess;
@@ -47,12 +48,14 @@ pub(crate) enum Ended {
 }
 
 /// Runs the child until it has done its task: it may not have ended yet, and nothing of the target hangs on that.
+/// `released` is called, at most once, when the target has been let go and the child has yet something to do.
 pub(crate) fn run(
     process: &LiveProcess,
     reader: &mut dyn RangeReader,
     store: &mut Store,
     make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
     mut task: Task,
+    released: &mut dyn FnMut(),
 ) -> Result<(Ended, Leaving)> {
     child::prepare_panics();
     let signals = Signals::hold()?;
@@ -69,6 +72,7 @@ pub(crate) fn run(
         pid,
         pidfd: sys::pidfd_open(pid.as_raw()).ok(),
         told,
+        released: false,
         status: None,
     };
     let started = monotonic_ns();
@@ -89,6 +93,10 @@ pub(crate) fn run(
             return Ok((child.ended(), Leaving(None)));
         }
         let header = store.region().header();
+        if std::mem::take(&mut child.released) {
+            released();
+            spare::spin_until(|| Phase::of(header) == Phase::Released);
+        }
         if Phase::of(header) == Phase::Released && !holds(header) {
             return Ok((Ended::Exited, Leaving(Some(child))));
         }
@@ -189,8 +197,11 @@ impl Leaving {
 struct Child {
     pid: Pid,
     pidfd: Option<OwnedFd>,
-    /// The end of a pipe whose other end the child closes when it has done its task.
+    /// The end of a pipe whose other end the child writes to when it has let the target go, and closes when it has done
+    /// its task.
     told: Option<OwnedFd>,
+    /// It has just been written to.
+    released: bool,
     status: Option<WaitStatus>,
 }
 
@@ -210,9 +221,13 @@ impl Child {
         }
         let is_told = told.is_some() && fds.first().is_some_and(|fd| fd.any() != Some(false));
         drop(fds);
-        if is_told {
-            // Said once. Whoever has not done its task by now is about to end.
-            self.told = None;
+        if let Some(fd) = self.told.as_ref().filter(|_| is_told) {
+            // Whoever has not done its task when it closes the pipe is about to end.
+            match nix::unistd::read(fd, &mut [0]) {
+                Ok(1..) => self.released = true,
+                Err(Errno::EINTR) => {}
+                Ok(0) | Err(_) => self.told = None,
+            }
         }
         self.reap()
     }

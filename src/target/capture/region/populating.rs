@@ -1,16 +1,12 @@
-//! Pages that are given their memory ahead of time, by a thread of its own where a CPU is to spare for it.
+//! Pages that are given their memory ahead of time, by the second thread where a CPU is to spare for it.
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
-use std::os::unix::thread::JoinHandleExt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
 
 use super::{Region, Stretch};
-use crate::spare::{self, Cpus};
-
-/// The stack of a thread that only touches memory.
-const STACK: usize = 256 << 10;
+use crate::spare;
+use crate::target::capture::second::Second;
 
 /// What still waits for its memory.
 #[derive(Default)]
@@ -18,19 +14,22 @@ struct Queue {
     pieces: VecDeque<Stretch>,
     /// Nothing comes after these.
     closed: bool,
+    /// The second thread is at it.
+    helped: bool,
 }
 
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    more: Condvar,
+    /// Something was added, or the second thread has left.
+    changed: Condvar,
 }
 
 /// Pages of one region on their way to their memory.
 #[derive(Default)]
 pub(in super::super) struct Populating {
     shared: Arc<Shared>,
-    helper: Option<JoinHandle<()>>,
+    second: Option<Second>,
 }
 
 impl Populating {
@@ -43,45 +42,27 @@ impl Populating {
     pub(in super::super) unsafe fn add(&mut self, region: &Region, runs: impl Iterator<Item = (usize, usize)>) {
         let stretches = runs.filter_map(|(page, pages)| region.stretch(page, pages));
         let pieces = stretches.flat_map(Stretch::pieces);
-        let mut queue = self.shared.lock();
-        queue.pieces.extend(pieces);
-        self.shared.more.notify_one();
-        if self.helper.is_none() && spare::cpu() {
-            let shared = self.shared.clone();
-            let thread = std::thread::Builder::new().stack_size(STACK);
-            let cpus = Cpus::of_this_thread();
-            let body = move || {
-                // Once it has been told where to start.
-                drop(shared.lock());
-                if let Some(cpus) = cpus {
-                    cpus.use_all();
-                }
-                shared.work();
-            };
-            self.helper = thread.spawn(body).ok();
-            // While the queue is locked.
-            if let Some((helper, Cpus { others, .. })) = self.helper.as_ref().zip(cpus) {
-                // SAFETY: a thread that has not been joined, and a set of CPUs of the size that is said.
-                let _ = unsafe {
-                    libc::pthread_setaffinity_np(
-                        helper.as_pthread_t() as _,
-                        size_of_val(&others),
-                        std::ptr::from_ref(&others).cast(),
-                    )
-                };
+        self.shared.lock().pieces.extend(pieces);
+        self.shared.changed.notify_all();
+        if self.second.is_none() && spare::cpu() {
+            self.second = Second::start();
+            if let Some(second) = &self.second {
+                let shared = self.shared.clone();
+                second.give(move || shared.help());
             }
         }
     }
 
-    /// Sees to it that all of them have it.
-    pub(in super::super) fn finish(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.more.notify_all();
-        self.shared.work();
-        if let Some(helper) = self.helper.take() {
-            // It does not panic.
-            let _ = helper.join();
+    /// Sees to it that all of them have it. Gives back the second thread, if there is one.
+    pub(in super::super) fn finish(&mut self) -> Option<Second> {
+        let shared = &self.shared;
+        shared.lock().closed = true;
+        shared.changed.notify_all();
+        let mut queue = shared.work(shared.lock());
+        while queue.helped {
+            queue = shared.wait(queue);
         }
+        self.second.take()
     }
 }
 
@@ -93,14 +74,26 @@ impl Drop for Populating {
     }
 }
 
+type Locked<'a> = std::sync::MutexGuard<'a, Queue>;
+
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+    fn lock(&self) -> Locked<'_> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on until nothing is left and nothing comes any more.
-    fn work(&self) {
+    fn wait<'a>(&'a self, queue: Locked<'a>) -> Locked<'a> {
+        self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn help(&self) {
         let mut queue = self.lock();
+        queue.helped = true;
+        self.work(queue).helped = false;
+        self.changed.notify_all();
+    }
+
+    /// Goes on until nothing is left and nothing comes any more.
+    fn work<'a>(&'a self, mut queue: Locked<'a>) -> Locked<'a> {
         loop {
             match queue.pieces.pop_front() {
                 Some(piece) => {
@@ -108,8 +101,8 @@ impl Shared {
                     piece.populate();
                     queue = self.lock();
                 }
-                None if queue.closed => return,
-                None => queue = self.more.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                None if queue.closed => return queue,
+                None => queue = self.wait(queue),
             }
         }
     }
