@@ -262,6 +262,9 @@ impl<'a> Engine<'a> {
         } else {
             end
         };
+        if self.holes.any() {
+            self.store.note_unmet();
+        }
         self.store.region().header().end.store(end as u32, Ordering::Release);
         end
     }

@@ -23,7 +23,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use self::child::{Mode, Task};
 pub use self::cost::PauseLoad;
 use self::reader::{ProcessReader, RangeReader};
-use self::region::Header;
+use self::region::{Header, RecordsHeader};
 use self::store::Store;
 use self::verdict::{parts_of, pause_of, quota_of};
 use self::watchdog::{Ended, Leaving};
@@ -295,7 +295,7 @@ impl LiveProcess {
             ));
         }
         // A planner that was cut off in the middle may never end; it is not asked again.
-        if ended == Ended::Exited && !matches!(mode, Mode::Once) {
+        if ended == Ended::Exited && !matches!(mode, Mode::Once) && capture.may_miss() {
             capture.find_missing(&mut *make_planner());
         }
         capture.wall = start.elapsed();
@@ -339,6 +339,17 @@ impl Capture {
         if let Err(error) = self.memory.leaving.end() {
             self.warnings.push(error.to_string());
         }
+    }
+
+    /// Whether any wish may not have been met in full.
+    fn may_miss(&self) -> bool {
+        let header = self.memory.store.region().header();
+        let lists = header
+            .records
+            .iter()
+            .filter(|list| list.count.load(Ordering::Acquire) > 0);
+        let all = |list: &RecordsHeader| list.done.load(Ordering::Acquire) && !list.lost.load(Ordering::Acquire);
+        self.complete.is_err() || header.unmet.load(Ordering::Acquire) || !lists.into_iter().all(all)
     }
 
     /// Asks once more, of the captured bytes, what was wished for, and notes what is not there.

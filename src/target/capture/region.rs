@@ -81,6 +81,8 @@ pub(crate) struct Header {
     pub changed_pages: AtomicU64,
     /// The bytes that differed, in words of eight.
     pub changed_bytes: AtomicU64,
+    /// Whether any wish of the last pass may not have been met in full; records aside.
+    pub unmet: AtomicBool,
     /// The lists of records.
     pub records: [RecordsHeader; MOST_LISTS],
     message_len: AtomicU32,

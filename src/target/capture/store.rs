@@ -223,6 +223,7 @@ impl Store {
     pub(crate) fn begin_second_pass(&mut self) {
         self.pass = 2;
         self.region.header().end.store(0, Ordering::Relaxed);
+        self.region.header().unmet.store(false, Ordering::Relaxed);
         self.region.header().generation.store(2, Ordering::Release);
     }
 
@@ -306,6 +307,12 @@ impl Store {
         for state in self.states_of(run) {
             state.store(value, Ordering::Relaxed);
         }
+        self.note_unmet();
+    }
+
+    /// Notes that a wish of this pass may not be met in full.
+    pub(crate) fn note_unmet(&self) {
+        self.region.header().unmet.store(true, Ordering::Relaxed);
     }
 
     fn states_of(&self, run: Run) -> &[std::sync::atomic::AtomicU8] {
@@ -316,13 +323,16 @@ impl Store {
     }
 
     /// Puts the pages of `start..end` (page aligned, readable) that are neither captured, nor missing, nor queued
-    /// already on the list. Returns whether all of them found a place.
-    pub(crate) fn queue(&mut self, start: u64, end: u64, list: &mut Vec<Run>) -> bool {
+    /// already on the list; `whole` is all that is to be one slice with them. Returns whether all of them found a place.
+    pub(crate) fn queue(&mut self, (start, end): (u64, u64), whole: (u64, u64), list: &mut Vec<Run>) -> bool {
         let mut at = start;
         while at < end {
-            let Some(window) = self.window_for(at, end) else {
+            let Some(window) = self.window_for(at, whole) else {
                 return false;
             };
+            if whole.0 < window.start || whole.1 > window.end() {
+                self.note_unmet();
+            }
             let stop = end.min(window.end());
             let first = window.page_of(at, self.shift);
             let pages = ((stop - at) >> self.shift) as usize;
@@ -352,7 +362,7 @@ impl Store {
     }
 
     /// Whether nothing is known of any page of `start..end`: it can have a window of its own.
-    pub(crate) fn is_new(&self, start: u64, end: u64) -> bool {
+    pub(crate) fn is_new(&self, (start, end): (u64, u64)) -> bool {
         if self.narrow.meets(start, end) {
             return false;
         }
@@ -366,7 +376,7 @@ impl Store {
 
     /// Gives the pages of `start..end` (page aligned, new) a narrow window. `None` where there is no dense part, or
     /// no room in it.
-    pub(crate) fn place(&mut self, start: u64, end: u64) -> Option<Run> {
+    pub(crate) fn place(&mut self, (start, end): (u64, u64)) -> Option<Run> {
         let pages = usize::try_from((end.checked_sub(start)?) >> self.shift).ok()?;
         let spare = if pages < GROWING { 0 } else { pages / 8 };
         let spare = spare.min((self.narrow.next_from(end).saturating_sub(end) >> self.shift) as usize);
@@ -389,13 +399,21 @@ impl Store {
     fn room_for_narrow(&mut self, pages: usize) -> Option<usize> {
         if self.for_narrow.len() < pages {
             let next_to_it = self.for_narrow.end == self.next_dense;
-            let missing = if next_to_it { pages - self.for_narrow.len() } else { pages };
+            let missing = if next_to_it {
+                pages - self.for_narrow.len()
+            } else {
+                pages
+            };
             let taken = missing.checked_next_multiple_of(self.region.huge_pages())?;
             let end = self.next_dense.checked_add(taken)?;
             if end > self.region.pages() {
                 return None;
             }
-            let start = if next_to_it { self.for_narrow.start } else { self.next_dense };
+            let start = if next_to_it {
+                self.for_narrow.start
+            } else {
+                self.next_dense
+            };
             (self.for_narrow, self.next_dense) = (start..end, end);
         }
         let first = self.for_narrow.start;
@@ -403,9 +421,9 @@ impl Store {
         Some(first)
     }
 
-    /// The window for `addr` and, where it is narrow, all up to `end`; a wide one is made if there is none.
-    fn window_for(&mut self, addr: u64, end: u64) -> Option<Window> {
-        if let Some(window) = self.narrow.holding(addr, end - addr) {
+    /// The window for `addr`: a narrow one that holds all of `whole`, or a wide one, made if there is none.
+    fn window_for(&mut self, addr: u64, whole: (u64, u64)) -> Option<Window> {
+        if let Some(window) = self.narrow.holding(whole.0, whole.1.saturating_sub(whole.0)) {
             return Some(window);
         }
         if let Some(window) = self.wide.find(addr) {

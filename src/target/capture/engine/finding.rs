@@ -4,7 +4,7 @@ use super::{End, Engine};
 use crate::memory::{Missing, Request};
 use crate::target::capture::reader::{Pages, ReadError};
 use crate::target::capture::runs::{join, split};
-use crate::target::capture::store::{PageState, Run};
+use crate::target::capture::store::{PageState, Run, Store};
 use crate::target::pages::{Ask, PageRun};
 
 /// Pages one pass may look at: 256 GiB of address space with 4 KiB pages.
@@ -25,7 +25,7 @@ impl Engine<'_> {
     /// Adds the pages these wishes need and nobody has read yet.
     pub(super) fn queue(&mut self, requests: &[Request], wanted: &mut Wanted) {
         let page = 1u64 << self.store.page_shift();
-        let mut hint = 0;
+        let (mut hint, mut parts) = (0, Vec::new());
         for request in requests {
             let start = request.range.start.0 & !(page - 1);
             let end = request
@@ -46,6 +46,7 @@ impl Engine<'_> {
                 hint = self.readable.partition_point(|range| range.end <= start);
             }
             let mut behind = start;
+            parts.clear();
             for range in self.readable.iter().skip(hint).take_while(|range| range.start < end) {
                 let (from, to) = (start.max(range.start), end.min(range.end));
                 self.holes.note(behind, from);
@@ -53,15 +54,30 @@ impl Engine<'_> {
                 let room = (MAX_PAGES.saturating_sub(self.pages) as u64).saturating_mul(page);
                 let to = to.min(from.saturating_add(room));
                 self.pages += ((to - from) / page) as usize;
-                if room == 0 {
-                    self.end = End::Bytes;
-                } else if self.store.pass() == 1 && self.store.is_new(from, to) {
-                    wanted.new.push((from, to));
-                } else if !self.store.queue(from, to, &mut wanted.placed) {
-                    self.end = End::Bytes;
+                match room {
+                    0 => self.end = End::Bytes,
+                    _ => parts.push((from, to)),
                 }
             }
             self.holes.note(behind, end);
+            self.queue_parts(&parts, wanted);
+        }
+    }
+
+    /// Adds the parts of one wish, which are one slice in the end.
+    fn queue_parts(&mut self, parts: &[(u64, u64)], wanted: &mut Wanted) {
+        let Some((first, last)) = parts.first().zip(parts.last()) else {
+            return;
+        };
+        let whole = (first.0, last.1);
+        if self.store.pass() == 1 && parts.iter().all(|part| self.store.is_new(*part)) {
+            wanted.new.extend_from_slice(parts);
+            return;
+        }
+        for part in parts {
+            if !self.store.queue(*part, whole, &mut wanted.placed) {
+                self.end = End::Bytes;
+            }
         }
     }
 
@@ -114,11 +130,11 @@ impl Engine<'_> {
         while let Some((group, end)) = first_group(rest, |range| *range) {
             rest = rest.get(group.len()..).unwrap_or_default();
             let found = self.look_up(group.first().map_or(end, |range| range.0), end)?;
-            for &(start, end) in group {
-                let there = present_bytes(found.as_deref().unwrap_or_default(), start, end);
-                let placed = (there >= (end - start) / 2).then(|| self.store.place(start, end));
+            for &range in group {
+                let there = present_bytes(found.as_deref().unwrap_or_default(), range);
+                let placed = (there >= (range.1 - range.0) / 2).then(|| self.store.place(range));
                 let mut runs: Vec<Run> = placed.flatten().into_iter().collect();
-                if runs.is_empty() && !self.store.queue(start, end, &mut runs) {
+                if runs.is_empty() && !self.store.queue(range, range, &mut runs) {
                     self.end = End::Bytes;
                 }
                 for run in &runs {
@@ -192,9 +208,15 @@ impl Engine<'_> {
         if run.pages == 0 {
             return;
         }
-        self.store.set_missing(run, Missing::NotPresent);
         let shift = self.store.page_shift();
+        let page = |address: u64, pages: usize| Run {
+            start: address,
+            page: run.page + ((address - run.start) >> shift) as usize,
+            pages,
+        };
         let first = self.readable.partition_point(|range| range.end <= run.start);
+        let mut left = self.bytes_left();
+        let mut reached = run.start;
         for range in self
             .readable
             .iter()
@@ -207,33 +229,42 @@ impl Engine<'_> {
                 Pages::Present | Pages::OwnOnly => continue,
             };
             let (from, to) = (run.start.max(range.start), run.end(shift).min(range.end));
-            let left = self.bytes_left();
             for address in (from..to.min(from.saturating_add(left))).step_by(1 << shift) {
-                let page = run.page + ((address - run.start) >> shift) as usize;
-                let at = page << shift;
+                let filled = page(address, 1);
+                let at = filled.page << shift;
                 let buffer = self.store.region_mut().data_mut().get_mut(at..at + (1 << shift));
-                let filled = buffer.is_some_and(|buffer| match offset {
+                let is_filled = buffer.is_some_and(|buffer| match offset {
                     Some(offset) => self.reader.read_image(offset + (address - range.start), buffer),
                     None => {
                         buffer.fill(0);
                         true
                     }
                 });
-                if filled {
+                if is_filled {
+                    let skipped = page(reached, ((address - reached) >> shift) as usize);
+                    not_present(self.store, skipped);
+                    reached = filled.end(shift);
                     self.filled += 1 << shift;
-                    self.store.set_filled(Run {
-                        start: address,
-                        page,
-                        pages: 1,
-                    });
+                    left = left.saturating_sub(1 << shift);
+                    self.store.set_filled(filled);
                 }
             }
         }
+        not_present(
+            self.store,
+            page(reached, ((run.end(shift) - reached) >> shift) as usize),
+        );
+    }
+}
+
+fn not_present(store: &Store, run: Run) {
+    if run.pages > 0 {
+        store.set_missing(run, Missing::NotPresent);
     }
 }
 
 /// How many bytes of `start..end` are there; `found` in address order.
-fn present_bytes(found: &[PageRun], start: u64, end: u64) -> u64 {
+fn present_bytes(found: &[PageRun], (start, end): (u64, u64)) -> u64 {
     let first = found.partition_point(|pages| pages.end <= start);
     let meeting = found.iter().skip(first).take_while(|pages| pages.start < end);
     meeting
@@ -266,6 +297,11 @@ pub(super) struct Holes {
 impl Holes {
     /// The pass after is not to be slowed down by remembering many.
     const MOST: usize = 64;
+
+    /// Whether any was met, in this pass or the one before.
+    pub(super) fn any(&self) -> bool {
+        !self.known.is_empty()
+    }
 
     pub(super) fn note(&mut self, start: u64, end: u64) {
         if start >= end || self.known.contains(&(start, end)) {

@@ -190,6 +190,59 @@ fn a_wish_that_reaches_beyond_what_an_earlier_wave_read_is_one_slice() {
 }
 
 #[test]
+fn a_wish_across_two_mappings_is_one_slice_whatever_was_read_before() {
+    for known in [&[(0x103000u64, 8u64)][..], &[(0x104000, 8)], &[(0x100000, 8)]] {
+        let mut target = Synthetic::with(0x100000, 8);
+        target.readable[0].end = 0x104000;
+        target.readable.push(Readable {
+            start: 0x104000,
+            end: 0x108000,
+            pages: Pages::Present,
+        });
+        let mut store = target.store();
+        let waves: &[&[(u64, u64)]] = &[known, &[(0x103ff8, 16)], &[(0x104000, 8), (0x103ff8, 16)]];
+        assert_eq!(target.run(&mut store, waves), Ok(End::Complete));
+        assert_eq!(store.bytes(Addr(0x103ff8), 16).unwrap(), [[3; 8], [4; 8]].concat());
+        let read = target.reads.len();
+        store.begin_second_pass();
+        target.run(&mut store, waves).unwrap();
+        assert_eq!(store.bytes(Addr(0x103ff8), 16).unwrap(), [[3; 8], [4; 8]].concat());
+        assert!(!store.region().header().unmet.load(Ordering::Relaxed));
+        assert!(target.reads.len() - read <= read);
+    }
+}
+
+#[test]
+fn whether_a_wish_was_not_met_is_known_without_a_look() {
+    let unmet = |change: &dyn Fn(&mut Synthetic), wishes: &[(u64, u64)]| {
+        let mut target = Synthetic::with(0x100000, 8);
+        change(&mut target);
+        let mut store = target.store();
+        target.run(&mut store, &[wishes]).unwrap();
+        let met = |(start, len): &(u64, u64)| store.bytes(Addr(*start), *len as usize).is_ok();
+        let unmet = store.region().header().unmet.load(Ordering::Relaxed);
+        assert_eq!(unmet, !wishes.iter().all(met), "{wishes:x?}");
+        unmet
+    };
+    let zeros = |target: &mut Synthetic| {
+        target.readable[0].pages = Pages::OrZero;
+        target.pages.remove(&0x102000);
+    };
+    let wishes: &[(u64, u64)] = &[(0x100000, 8), (0x102000, 0x2000)];
+    assert!(!unmet(&|_| {}, wishes));
+    assert!(!unmet(&zeros, wishes));
+    assert!(unmet(
+        &|target| {
+            target.pages.remove(&0x103000);
+        },
+        wishes
+    ));
+    assert!(unmet(&|target| target.swapped = vec![0x102000], wishes));
+    assert!(unmet(&|target| target.bad = vec![0x103000], wishes));
+    assert!(unmet(&|_| {}, &[(0x107000, 0x1001)]));
+}
+
+#[test]
 fn what_is_mostly_there_lies_side_by_side_and_the_rest_as_in_the_target() {
     let mut target = Synthetic::with(0x100000, 1000);
     for page in (100..900).filter(|page| page % 10 != 0) {

@@ -9,10 +9,14 @@ fn store(readable: &[(u64, u64)]) -> Store {
     Store::new(readable, 1 << 20).unwrap()
 }
 
+fn queue(store: &mut Store, start: u64, end: u64, list: &mut Vec<Run>) -> bool {
+    store.queue((start, end), (start, end), list)
+}
+
 /// Captures `start..end` with bytes that name their page.
 fn fill(store: &mut Store, start: u64, end: u64) -> Vec<Run> {
     let mut runs = Vec::new();
-    assert!(store.queue(start, end, &mut runs));
+    assert!(queue(store, start, end, &mut runs));
     for run in &runs {
         for index in 0..run.pages {
             let at = (run.page + index) << store.shift;
@@ -38,8 +42,8 @@ fn a_page_is_never_queued_twice() {
     let mut store = store(&[(0x10000, 0x20000)]);
     assert_eq!(fill(&mut store, 0x10000, 0x13000).len(), 1);
     let mut runs = Vec::new();
-    store.queue(0x12000, 0x14000, &mut runs);
-    store.queue(0x13000, 0x15000, &mut runs);
+    queue(&mut store, 0x12000, 0x14000, &mut runs);
+    queue(&mut store, 0x13000, 0x15000, &mut runs);
     assert_eq!(
         runs.iter().map(|run| (run.start, run.pages)).collect::<Vec<_>>(),
         [(0x13000, 2)]
@@ -59,7 +63,7 @@ fn every_reason_survives() {
     for pass in [1, 2] {
         for why in reasons {
             let mut runs = Vec::new();
-            store.queue(0x10000, 0x11000, &mut runs);
+            queue(&mut store, 0x10000, 0x11000, &mut runs);
             let run = runs.pop().unwrap_or(Run {
                 start: 0x10000,
                 page: 0x10000 >> 12,
@@ -80,7 +84,7 @@ fn the_second_pass_forgets_bytes_but_not_presence() {
     assert_eq!(store.bytes(Addr(0x10000), 1).unwrap_err().why, Missing::NotCaptured);
     assert_eq!(store.state(run.page), PageState::KnownPresent);
     let mut runs = Vec::new();
-    store.queue(0x10000, 0x11000, &mut runs);
+    queue(&mut store, 0x10000, 0x11000, &mut runs);
     assert_eq!(store.state(run.page), PageState::KnownPresent);
     assert_eq!(store.bytes(Addr(0x10000), 1).unwrap_err().why, Missing::BudgetSpent);
     store.set_captured(run);
@@ -116,7 +120,7 @@ fn a_heap_of_a_hundred_gigabytes_is_one_window() {
         fill(&mut store, start, start + PAGE);
     }
     assert_eq!(store.wide.len(), 3);
-    assert!(store.queue(heap, heap + 100 * gigabyte, &mut Vec::new()));
+    assert!(queue(&mut store, heap, heap + 100 * gigabyte, &mut Vec::new()));
     assert_eq!(store.wide.len(), 3);
 }
 
@@ -134,7 +138,7 @@ fn wild_addresses_are_answered_not_followed() {
         assert!(store.bytes(Addr(addr), len).is_err(), "{addr:#x}+{len:#x}");
     }
     assert!(store.bytes(Addr(7), 0).unwrap().is_empty());
-    assert!(!store.queue(1 << 46, (1 << 46) + PAGE, &mut Vec::new()));
+    assert!(!queue(&mut store, 1 << 46, (1 << 46) + PAGE, &mut Vec::new()));
 }
 
 #[test]
@@ -181,16 +185,22 @@ fn narrow_windows_lie_side_by_side_and_are_adopted_as_such() {
     let mut store = store(&[(0x10000, 0x2000_0000)]);
     let (dense, huge) = (store.region.dense(), store.region.huge_pages());
     if dense == store.region.pages() {
-        assert_eq!(store.place(0x10000, 0x11000), None);
+        assert_eq!(store.place((0x10000, 0x11000)), None);
         return;
     }
     let area = store.room_for_records(0, WORTH_DENSE / 8, 8).unwrap();
     let mut placed = Vec::new();
-    for (start, pages) in [(0x30000, 3), (0x10000, 1), (0x100_0000, 200), (0x200_0000, huge), (0x34000, 1)] {
+    for (start, pages) in [
+        (0x30000, 3),
+        (0x10000, 1),
+        (0x100_0000, 200),
+        (0x200_0000, huge),
+        (0x34000, 1),
+    ] {
         let end = start + pages as u64 * PAGE;
-        assert!(store.is_new(start, end));
-        let run = store.place(start, end).unwrap();
-        assert!(!store.is_new(start, start + PAGE));
+        assert!(store.is_new((start, end)));
+        let run = store.place((start, end)).unwrap();
+        assert!(!store.is_new((start, start + PAGE)));
         store.region.data_mut()[run.page << 12..(run.page + pages) << 12].fill(pages as u8);
         store.set_captured(run);
         placed.push(run);
@@ -200,11 +210,16 @@ fn narrow_windows_lie_side_by_side_and_are_adopted_as_such() {
     assert_eq!(placed[3].page, placed[2].page + 200 + 25);
     assert_eq!(placed[4].page, placed[3].page + huge + huge / 8);
     let mut list = Vec::new();
-    assert!(store.queue(0x100_0000 + 200 * PAGE, 0x100_0000 + 202 * PAGE, &mut list));
+    assert!(queue(
+        &mut store,
+        0x100_0000 + 200 * PAGE,
+        0x100_0000 + 202 * PAGE,
+        &mut list
+    ));
     assert_eq!(list[0].page, placed[2].page + 200);
     // Beyond them, where the target lies as it is.
-    assert!(!store.is_new(0x32000, 0x35000));
-    assert!(store.queue(0x32000, 0x35000, &mut list));
+    assert!(!store.is_new((0x32000, 0x35000)));
+    assert!(queue(&mut store, 0x32000, 0x35000, &mut list));
     assert!(list[1].page < dense && list[1].pages == 3);
     let records = area.bytes(0..area.room);
     let apart = |run: &Run| (run.page + run.pages) << 12 <= records.start || run.page << 12 >= records.end;
@@ -212,7 +227,10 @@ fn narrow_windows_lie_side_by_side_and_are_adopted_as_such() {
     store.adopt();
     assert_eq!(store.narrow.len(), 5);
     for (run, pages) in placed.iter().zip([3, 1, 200, huge, 1]) {
-        assert_eq!(store.bytes(Addr(run.start), pages << 12).unwrap(), vec![pages as u8; pages << 12]);
+        assert_eq!(
+            store.bytes(Addr(run.start), pages << 12).unwrap(),
+            vec![pages as u8; pages << 12]
+        );
     }
     assert!(store.bytes(Addr(0x30000), 0x3001).is_err());
 }
@@ -221,6 +239,6 @@ fn narrow_windows_lie_side_by_side_and_are_adopted_as_such() {
 fn a_full_dense_part_is_answered() {
     let mut store = store(&[(0x10000, 0x20000)]);
     let end = 0x10000 + ((store.region.pages() as u64) << 12);
-    assert_eq!(store.place(0x10000, end), None);
-    assert_eq!(store.place(0x10000, u64::MAX & !0xfff), None);
+    assert_eq!(store.place((0x10000, end)), None);
+    assert_eq!(store.place((0x10000, u64::MAX & !0xfff)), None);
 }
