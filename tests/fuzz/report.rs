@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use gomemscan::analysis::RssFacts;
-use gomemscan::cli::attach::{HostSide, Scanned, assemble};
+use gomemscan::cli::attach::{HostSide, Scanned, assemble, span_sums};
 use gomemscan::goruntime::capture::Summary;
 use gomemscan::goruntime::frames::{FrameTable, Position, Symbolizer};
 use gomemscan::goruntime::locate::Runtime;
@@ -55,9 +55,11 @@ pub fn report(runtime: &Rc<Runtime>, space: &Rc<Space>) -> AttachReport {
     let mut report = AttachReport::new();
     report.captured_monotonic_ns = Some(100_000_000_000);
     host.fill(&mut report);
+    let sums = span_sums(&snapshot, marks.as_ref(), &host);
     let scanned = Scanned {
         runtime: runtime.clone(),
         snapshot,
+        sums,
         marks_missing: marks.is_none().then(|| "not read".to_owned()),
         marks,
         frames,

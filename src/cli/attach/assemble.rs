@@ -6,9 +6,23 @@ use crate::analysis::{
     Clock, FindingFacts, HeapKinds, IdleFacts, Resident, SpanFacts, SpanSums, checks, findings, free_goroutines, gc,
     goroutines, idle, large_objects, ledger, memstats, processors, size_classes, verdict,
 };
+use crate::goruntime::marks::Marks;
 use crate::goruntime::mspan::Span;
 use crate::goruntime::snapshot::Snapshot;
 use crate::model::{AttachReport, Grade, Graded, Idle, LargeObjects, Unavailable, Warning};
+
+/// What all spans come to.
+pub fn span_sums(snapshot: &Snapshot, marks: Option<&Marks>, host: &HostSide) -> Option<SpanSums> {
+    let resident = host.resident();
+    Some(SpanSums::of(&SpanFacts {
+        spans: snapshot.spans.as_ref().ok()?,
+        places: snapshot.places.as_ref().ok(),
+        manual: snapshot.manual.as_ref().ok(),
+        marks,
+        sweepgen: snapshot.gc.as_ref().ok().map(|gc| gc.sweepgen),
+        resident: resident.as_ref().map(|resident| resident as &Resident<'_>),
+    }))
+}
 
 /// Fills the report's sections about the Go runtime and its memory. The head (process, host, capture) is already there.
 pub fn assemble(
@@ -27,24 +41,11 @@ pub fn assemble(
     let ps = snapshot.processors.as_ref().ok();
     let gs = snapshot.goroutines.as_ref().ok();
     let marks = scanned.marks.as_ref();
-    let resident = host
-        .residency
-        .as_ref()
-        .map(|residency| |range, near: &mut usize| residency.resident_bytes_near(range, near));
-    let resident: Option<&Resident<'_>> = resident.as_ref().map(|resident| resident as &Resident<'_>);
+    let sums = scanned.sums.as_ref();
+    let resident = host.resident();
+    let resident = resident.as_ref().map(|resident| resident as &Resident<'_>);
 
     report.process.gomaxprocs = ps.map(|ps| ps.gomaxprocs);
-    let sums = spans.map(|spans| {
-        SpanSums::of(&SpanFacts {
-            spans,
-            places,
-            manual: snapshot.manual.as_ref().ok(),
-            marks,
-            sweepgen: state.map(|gc| gc.sweepgen),
-            resident,
-        })
-    });
-    let sums = sums.as_ref();
     report.capture.checks = checks(snapshot, &runtime.layout, &runtime.variant, &scanned.frames, sums);
     let heap: Option<HeapKinds> = sums.and_then(|sums| sums.heap).zip(state).map(|(mut heap, gc)| {
         heap.fill_in_marked(gc.heap_marked);

@@ -4,6 +4,7 @@
 use super::mappings::{largest_mapped_file, mapping_rows};
 use crate::analysis::{MappingRow, RssFacts};
 use crate::goruntime::snapshot::Snapshot;
+use crate::memory::Range;
 use crate::model::{AttachReport, Cgroup, Grade, Graded, Host, Thp, Unavailable, Warning};
 use crate::target::{CgroupFacts, CgroupVersion, HostFacts, LiveProcess, Maps, Residency, ResidencyGrade};
 
@@ -66,6 +67,12 @@ impl HostSide {
             cgroup: None,
             host: HostFacts::collect(),
         }
+    }
+
+    /// Resident bytes of a range, where that is known; the number is where the range before was found.
+    pub fn resident(&self) -> Option<impl Fn(Range, &mut usize) -> u64 + Sync + '_> {
+        let residency = self.residency.as_ref()?;
+        Some(|range, near: &mut usize| residency.resident_bytes_near(range, near))
     }
 
     /// Tells the runtime's own mappings from others.

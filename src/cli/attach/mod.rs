@@ -9,7 +9,7 @@ mod mappings;
 mod runtimes;
 pub(super) mod scan;
 
-pub use self::assemble::assemble;
+pub use self::assemble::{assemble, span_sums};
 pub use self::host::HostSide;
 pub use self::scan::Scanned;
 use super::deadline::Deadline;

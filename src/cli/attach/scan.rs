@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::assemble::assemble;
+use super::assemble::{assemble, span_sums};
 use super::choose::agreed;
 use super::find::Found;
 use super::host::HostSide;
 use super::runtimes::CodeFile;
+use crate::analysis::SpanSums;
 use crate::error::{Error, Result};
 use crate::goruntime::capture::Summary;
 use crate::goruntime::frames::FrameTable;
@@ -50,6 +51,8 @@ pub struct Scanned {
     pub marks: Option<Marks>,
     /// Why there are none.
     pub marks_missing: Option<String>,
+    /// What all spans come to, where there are any.
+    pub sums: Option<SpanSums>,
     /// Positions of goroutine creation.
     pub frames: FrameTable,
     /// Why there are none.
@@ -164,19 +167,16 @@ fn think(
     capture.end_child();
     steps.end("residency");
 
-    let (frames, symbols_missing, unnamed) =
-        resolve_frames(&capture.memory, &image, &runtime, &snapshot, found.plugins);
-    let (reasons, wait_reasons_missing) = match wait_reasons(&capture.memory, &image, &runtime) {
-        Ok(reasons) => (reasons, None),
-        Err(error) => (Vec::new(), Some(error.to_string())),
-    };
-    steps.end("symbols");
-
+    let (of_runtime, plugins) = (runtime.as_ref(), &found.plugins);
+    let (names, sums) = spare::beside(
+        || Names::resolve(&capture.memory, &image, of_runtime, &snapshot, plugins),
+        || span_sums(&snapshot, marks.as_ref(), &host),
+    );
     let mut report = head(process, &image, &runtime, &capture, options);
     report.process.runtime = Some(found.instance);
     report
         .warnings
-        .extend(found.warnings.into_iter().chain(unnamed).map(|message| model::Warning {
+        .extend(found.warnings.into_iter().chain(names.unnamed).map(|message| model::Warning {
             section: "process".into(),
             message,
         }));
@@ -186,10 +186,11 @@ fn think(
         snapshot,
         marks,
         marks_missing,
-        frames,
-        symbols_missing,
-        wait_reasons: reasons,
-        wait_reasons_missing,
+        sums,
+        frames: names.frames,
+        symbols_missing: names.symbols_missing,
+        wait_reasons: names.wait_reasons,
+        wait_reasons_missing: names.wait_reasons_missing,
     };
     let names = TypeNames::new(&capture.memory, &image, &runtime);
     let type_name = |span: &crate::goruntime::mspan::Span| names.as_ref().and_then(|names| names.name(span.large_type));
@@ -251,30 +252,58 @@ impl Memory for Nothing {
     }
 }
 
-fn resolve_frames(
-    memory: &dyn Memory,
-    image: &Image,
-    runtime: &Runtime,
-    snapshot: &Snapshot,
-    plugins: Vec<CodeFile>,
-) -> (FrameTable, Option<String>, Vec<String>) {
-    let Ok(goroutines) = &snapshot.goroutines else {
-        return (FrameTable::default(), None, Vec::new());
-    };
-    let symbols = module_tables(memory, runtime)
-        .map_err(|error| error.to_string())
-        .and_then(|tables| ExeSymbols::new(image, runtime, tables).map_err(|error| error.to_string()));
-    match symbols {
-        Ok(mut symbols) => {
-            let mut unnamed = Vec::new();
-            for CodeFile { module, file, .. } in plugins {
-                if let Err(error) = symbols.add(file, &module.path, module.anchor) {
-                    unnamed.push(format!("functions of a plugin have no names: {error}"));
+/// What code and states are called.
+struct Names {
+    frames: FrameTable,
+    symbols_missing: Option<String>,
+    wait_reasons: Vec<String>,
+    wait_reasons_missing: Option<String>,
+    /// What a plugin has no names for.
+    unnamed: Vec<String>,
+}
+
+impl Names {
+    fn resolve(
+        memory: &dyn Memory,
+        image: &Image,
+        runtime: &Runtime,
+        snapshot: &Snapshot,
+        plugins: &[CodeFile],
+    ) -> Names {
+        let (wait_reasons, wait_reasons_missing) = match wait_reasons(memory, image, runtime) {
+            Ok(reasons) => (reasons, None),
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        let mut names = Names {
+            frames: FrameTable::default(),
+            symbols_missing: None,
+            wait_reasons,
+            wait_reasons_missing,
+            unnamed: Vec::new(),
+        };
+        let Ok(goroutines) = &snapshot.goroutines else {
+            return names;
+        };
+        let symbols = module_tables(memory, runtime)
+            .map_err(|error| error.to_string())
+            .and_then(|tables| ExeSymbols::new(image, runtime, tables).map_err(|error| error.to_string()));
+        match symbols {
+            Ok(mut symbols) => {
+                for plugin in plugins {
+                    let file = plugin.file.try_clone();
+                    let added = file.map_err(|error| Error::io("opening a plugin's file once more", error));
+                    let module = &plugin.module;
+                    if let Err(error) = added.and_then(|file| symbols.add(file, &module.path, module.anchor)) {
+                        names
+                            .unnamed
+                            .push(format!("functions of a plugin have no names: {error}"));
+                    }
                 }
+                names.frames = FrameTable::resolve(goroutines, &symbols);
             }
-            (FrameTable::resolve(goroutines, &symbols), None, unnamed)
+            Err(why) => names.symbols_missing = Some(why),
         }
-        Err(why) => (FrameTable::default(), Some(why), Vec::new()),
+        names
     }
 }
 
