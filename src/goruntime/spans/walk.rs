@@ -44,12 +44,10 @@ impl Walk<'_> {
         });
         let mut parts: Vec<(usize, Found)> = parts.into_iter().flatten().collect();
         parts.sort_unstable_by_key(|(start, _)| *start);
-        let parts = parts.into_iter().map(|(_, found)| found);
-        let whole = parts.reduce(|mut whole, part| {
-            whole.join(part);
-            whole
-        });
-        let mut whole = whole.unwrap_or_else(|| self.part(0..0));
+        let mut parts = parts.into_iter().map(|(_, found)| found);
+        let mut whole = parts.next().unwrap_or_else(|| self.part(0..0));
+        whole.kinds.reserve_exact(self.pointers.len() - whole.kinds.len());
+        parts.for_each(|part| whole.join(part));
         whole.rows.finish();
         whole
     }

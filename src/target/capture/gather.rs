@@ -8,7 +8,7 @@ mod rows;
 use std::io::IoSliceMut;
 
 use self::presence::{LookUp, Presence};
-use self::rows::{PIECE_GAP, Row, rows};
+use self::rows::{PIECE_GAP, Row, in_a_row, rows};
 use super::reader::{ReadError, Readable};
 use super::runs::{MAX_CALL_BYTES, MAX_IOVECS};
 use super::store::Store;
@@ -77,15 +77,17 @@ pub(crate) fn scratch(bytes: usize) -> Vec<u8> {
 }
 
 impl GatherPlan {
-    /// A plan for some structures: number of the record, and address.
+    /// A plan for `known` structures, each with the number of its record, and for those that `named` points to, whose
+    /// records are numbered from `first` on.
     pub(crate) fn new(
         gather: &Gather,
-        wanted: impl Iterator<Item = (usize, u64)>,
+        known: &[(usize, u64)],
+        (first, named): (usize, &[[u8; 8]]),
         readable: &[Readable],
         look_up: &mut LookUp<'_>,
     ) -> Result<GatherPlan, ReadError> {
         let size = gather.shape.size() as u64;
-        let rows = rows(wanted, size);
+        let rows = rows(known, first, named, size);
         let there = Presence::of(&rows, size, readable, look_up)?;
         let mut plan = GatherPlan {
             list: gather.list,
@@ -376,10 +378,14 @@ fn differing<'a>(row: Row, store: &'a Store, gather: &Gather) -> impl Iterator<I
     let at = Addr(gather.pointers.0.wrapping_add((row.record as u64).wrapping_mul(8)));
     // Without the array nobody looks at the records.
     let named = store.bytes(at, count.saturating_mul(8)).unwrap_or_default();
-    let named = named.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+    let named = named.as_chunks::<8>().0;
+    // Mostly all of them.
+    let alike = in_a_row(named, row.addr, row.stride);
     let place = move |index: usize| row.addr.wrapping_add(row.stride.wrapping_mul(index as u64));
+    let named = named.iter().map(|word| u64::from_le_bytes(*word));
     named
         .enumerate()
+        .skip(alike)
         .filter(move |(index, named)| *named != place(*index))
         .map(move |(index, named)| (row.record + index, named))
 }

@@ -165,7 +165,7 @@ impl Engine<'_> {
             return Ok(None);
         };
         let (pointers, _) = pointers.as_chunks::<8>();
-        let named = pointers.iter().skip(new.start).map(|word| u64::from_le_bytes(*word));
+        let named = (new.start, pointers.get(new.start..).unwrap_or_default());
         let (reader, deadline) = (&mut *self.reader, self.limits.deadline);
         let mut look_up = |start, end, ask| {
             if deadline.has_passed() {
@@ -175,8 +175,7 @@ impl Engine<'_> {
             reader.presence(start, end, ask, &mut found)?;
             Ok(Some(found))
         };
-        let wanted = known.iter().copied().chain(new.zip(named));
-        GatherPlan::new(gather, wanted, &self.readable, &mut look_up).map(Some)
+        GatherPlan::new(gather, known, named, &self.readable, &mut look_up).map(Some)
     }
 
     fn patch(&mut self, plan: &GatherPlan) -> Result<(), ReadError> {

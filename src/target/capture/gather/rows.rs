@@ -33,43 +33,109 @@ impl Row {
     }
 }
 
-/// Structures, each with the number of its record, as rows.
-pub(super) fn rows(wanted: impl Iterator<Item = (usize, u64)>, size: u64) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
-    let mut row = Row {
-        record: 0,
-        addr: 0,
-        stride: size,
-        count: 0,
+/// Structures in the order of their records, as rows: first `known` ones, each with the number of its record, then those
+/// that `named` points to, whose records are numbered from `first` on.
+pub(super) fn rows(known: &[(usize, u64)], first: usize, named: &[[u8; 8]], size: u64) -> Vec<Row> {
+    let mut rows = Making::new(size);
+    known.iter().for_each(|&(record, addr)| rows.add(record, addr));
+    let (mut record, mut rest) = (first, named);
+    while let Some((word, behind)) = rest.split_first() {
+        rows.add(record, u64::from_le_bytes(*word));
+        let more = rows.add_more(record + 1, behind);
+        record += 1 + more;
+        rest = behind.get(more..).unwrap_or_default();
+    }
+    rows.made()
+}
+
+/// How many of the first words are each `stride` more than the one before, and the first `addr`.
+pub(super) fn in_a_row(words: &[[u8; 8]], addr: u64, stride: u64) -> usize {
+    // None of them is beyond the end of memory.
+    let most = usize::try_from((u64::MAX - addr) / stride.max(1)).unwrap_or(usize::MAX);
+    let words = words.get(..most).unwrap_or(words);
+    let mut next = addr;
+    let strays = |word: &[u8; 8]| {
+        let strays = u64::from_le_bytes(*word) != next;
+        next = next.wrapping_add(stride);
+        strays
     };
-    // Where the next one is, if the row goes on.
-    let mut next = (0, Some(0));
-    wanted.for_each(|(record, addr)| {
-        let goes_on = match row.count {
+    words.iter().position(strays).unwrap_or(words.len())
+}
+
+/// Rows in the making.
+struct Making {
+    rows: Vec<Row>,
+    size: u64,
+    /// The one that may go on; none while its count is 0.
+    row: Row,
+    /// Where its next structure is, if there is one: record and address.
+    next: (usize, Option<u64>),
+}
+
+impl Making {
+    fn new(size: u64) -> Making {
+        let row = Row {
+            record: 0,
+            addr: 0,
+            stride: size,
+            count: 0,
+        };
+        Making {
+            rows: Vec::new(),
+            size,
+            row,
+            next: (0, None),
+        }
+    }
+
+    fn add(&mut self, record: usize, addr: u64) {
+        let goes_on = match self.row.count {
             0 => false,
             1 => {
-                row.stride = addr.wrapping_sub(row.addr);
-                record == next.0 && (size..=size + PIECE_GAP).contains(&row.stride)
+                let stride = addr.wrapping_sub(self.row.addr);
+                let near = (self.size..=self.size + PIECE_GAP).contains(&stride);
+                if near && record == self.next.0 {
+                    self.row.stride = stride;
+                }
+                near && record == self.next.0
             }
-            _ => (record, Some(addr)) == next,
+            _ => (record, Some(addr)) == self.next,
         };
         if !goes_on {
-            if row.count > 0 {
-                let stride = if row.count == 1 { size } else { row.stride };
-                rows.push(Row { stride, ..row });
-            }
-            row = Row {
+            self.end_row();
+            self.row = Row {
                 record,
                 addr,
-                stride: size,
+                stride: self.size,
                 count: 0,
             };
         }
-        row.count += 1;
-        next = (record + 1, addr.checked_add(row.stride));
-    });
-    if row.count > 0 {
-        rows.push(row);
+        self.row.count += 1;
+        self.next = (record + 1, addr.checked_add(self.row.stride));
     }
-    rows
+
+    /// Adds those of the first structures that make the row at hand longer, the first of them being `record`; how many
+    /// they are.
+    fn add_more(&mut self, record: usize, named: &[[u8; 8]]) -> usize {
+        let (at, Some(addr)) = self.next else { return 0 };
+        if self.row.count < 2 || at != record {
+            return 0;
+        }
+        let more = in_a_row(named, addr, self.row.stride);
+        self.row.count += more;
+        let end = self.row.stride.checked_mul(more as u64);
+        self.next = (record + more, end.and_then(|end| addr.checked_add(end)));
+        more
+    }
+
+    fn end_row(&mut self) {
+        if self.row.count > 0 {
+            self.rows.push(self.row);
+        }
+    }
+
+    fn made(mut self) -> Vec<Row> {
+        self.end_row();
+        self.rows
+    }
 }

@@ -352,10 +352,8 @@ fn changes_are_counted_by_page_and_word() {
     let old = [record(1, 5), record(1, 5), record(1, 5), record(0x82, 5)].concat();
     let new = [record(2, 5), record(2, 6), record(2, 5), record(2, 6)].concat();
     let mut call = GatherCall::default();
-    for (index, row) in rows([0x1000, 0x1800, 0x2000, 0x3000].into_iter().enumerate(), SIZE)
-        .iter()
-        .enumerate()
-    {
+    let structures = [0x1000u64, 0x1800, 0x2000, 0x3000].map(u64::to_le_bytes);
+    for (index, row) in rows(&[], 0, &structures, SIZE).iter().enumerate() {
         assert_eq!((row.record, call.add(row, SIZE)), (index, 1));
     }
     assert_eq!(compare(&call, &wish(4).shape, (&old, &new), 12), (2, 1, 8));
@@ -374,19 +372,18 @@ fn rows_hold_every_structure_once() {
     ];
     for list in lists {
         // A gap in the numbers of the records ends a row.
-        let wanted = || {
-            (0..)
-                .zip(list.iter().copied())
-                .map(|(index, addr)| (index + index / 3, addr))
-        };
-        let made: Vec<(usize, u64)> = rows(wanted(), SIZE)
+        let known = (0..).zip(list.iter().copied());
+        let known: Vec<(usize, u64)> = known.map(|(index, addr)| (index + index / 3, addr)).collect();
+        let named: Vec<[u8; 8]> = list.iter().map(|addr| addr.to_le_bytes()).collect();
+        let behind = (0..).zip(list.iter().copied()).map(|(index, addr)| (100 + index, addr));
+        let made: Vec<(usize, u64)> = rows(&known, 100, &named, SIZE)
             .iter()
             .flat_map(|row| (0..row.count).map(|index| (row.record + index, row.addr + row.stride * index as u64)))
             .collect();
-        assert!(made.into_iter().eq(wanted()), "{list:?}");
+        assert!(made.into_iter().eq(known.iter().copied().chain(behind)), "{list:?}");
     }
-    assert_eq!(
-        rows((0..).zip((0..1000).map(|index| 0x1000 + index * SIZE)), SIZE).len(),
-        1
-    );
+    let named: Vec<[u8; 8]> = (0..1000).map(|index| (0x1000 + index * SIZE).to_le_bytes()).collect();
+    assert_eq!(rows(&[], 7, &named, SIZE).len(), 1);
+    // What is known goes on with what is named.
+    assert_eq!(rows(&[(6, 0x1000 - SIZE)], 7, &named, SIZE).len(), 1);
 }
