@@ -174,12 +174,16 @@ fn think(
     );
     let mut report = head(process, &image, &runtime, &capture, options);
     report.process.runtime = Some(found.instance);
-    report
-        .warnings
-        .extend(found.warnings.into_iter().chain(names.unnamed).map(|message| model::Warning {
-            section: "process".into(),
-            message,
-        }));
+    report.warnings.extend(
+        found
+            .warnings
+            .into_iter()
+            .chain(names.unnamed)
+            .map(|message| model::Warning {
+                section: "process".into(),
+                message,
+            }),
+    );
     host.fill(&mut report);
     let scanned = Scanned {
         runtime: runtime.clone(),
