@@ -15,11 +15,9 @@ fn a_pattern_comes_out_unchanged() {
     let target = Target::start("pattern", &[256]);
     let (at, len) = (target.ready[0], 256 * PAGE);
     let process = target.open();
-    let waves = Waves(vec![
-        vec![request(at + 5000, 9000)],
-        vec![request(at, 5001)],
-        vec![request(at + 13999, len - 13999)],
-    ]);
+    let wishes = [(5000, 9000), (0, 5001), (13999, len - 13999), (3000, 12000)];
+    let waves = wishes.map(|(from, len)| vec![request(at + from, len)]);
+    let waves = Waves(waves.to_vec());
     let expected: Vec<u8> = (0..len).map(pattern_byte).collect();
     for stop in [pause().stop, Stop::NoPause] {
         let capture = process
@@ -27,14 +25,23 @@ fn a_pattern_comes_out_unchanged() {
             .unwrap();
         assert_eq!(capture.complete, Ok(()));
         assert_eq!(capture.missing, []);
-        assert_eq!(capture.bytes_read, len);
-        assert!(capture.memory.bytes(Addr(at), len as usize).unwrap() == expected);
+        // A page on which two wishes meet may be read for each.
+        assert!(
+            (len..=len + 6 * PAGE).contains(&capture.bytes_read),
+            "{}",
+            capture.bytes_read
+        );
+        for (from, len) in wishes.map(|(from, len)| (from as usize, len as usize)) {
+            let bytes = capture.memory.bytes(Addr(at + from as u64), len).unwrap();
+            assert!(bytes == &expected[from..from + len]);
+        }
         match stop {
             Stop::Pause { .. } => assert!(capture.stop == StopKind::Paused && !capture.pause.is_zero()),
             Stop::NoPause => {
                 assert!(capture.stop == StopKind::None && capture.pause.is_zero());
                 let changes = capture.changes.unwrap();
-                assert_eq!((changes.compared_pages, changes.changed_bytes), (256, 0));
+                assert!((256..=262).contains(&changes.compared_pages));
+                assert_eq!(changes.changed_bytes, 0);
             }
         }
     }

@@ -353,7 +353,7 @@ fn paused(
         ..PauseLoad::default()
     };
     // While this process waits for a CPU the target stands still. It is short, and the timer ends it in any case. The
-    // helper inherits the priority.
+    // second thread takes the same priority.
     let ahead = run_first(max);
     let quota = if ahead { None } else { CpuQuota::own() };
     let by_quota = quota

@@ -135,10 +135,10 @@ impl GatherPlan {
         all
     }
 
-    /// Makes the records of structures that are partly zeros. Returns how many bytes were read.
-    pub(crate) fn patch(&self, read: &mut Read<'_>, place: &mut Fill<'_>, pass: u8) -> Result<u64, ReadError> {
+    /// Makes the records of structures that are partly zeros. Returns how many bytes were read, and whether all could be.
+    pub(crate) fn patch(&self, read: &mut Read<'_>, place: &mut Fill<'_>, pass: u8) -> Result<(u64, bool), ReadError> {
         let mut structure = vec![0; self.shape.size()];
-        let mut bytes = 0;
+        let (mut bytes, mut all) = (0, true);
         for Patched { record, addr, parts } in &self.patched {
             structure.fill(0);
             let mut whole = true;
@@ -154,12 +154,13 @@ impl GatherPlan {
                 };
                 bytes += part.len;
             }
+            all &= whole;
             place(*record, &mut |into| match whole {
                 true => self.shape.fill(&structure, structure.len(), into, pass),
                 false => self.shape.miss(Missing::Unreadable, into),
             });
         }
-        Ok(bytes)
+        Ok((bytes, all))
     }
 
     fn push(&mut self, call: &mut GatherCall) {

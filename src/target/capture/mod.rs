@@ -402,7 +402,7 @@ impl Capture {
 }
 
 impl Captured {
-    /// The captured pages, joined to stretches, in address order.
+    /// The captured pages, joined to stretches, in no order; some may come twice.
     pub fn segments(&self) -> impl Iterator<Item = (Range, &[u8])> {
         self.store.segments()
     }

@@ -24,7 +24,7 @@ pub(crate) const MAX_WINDOWS: usize = 16 * 1024;
 /// Bytes given their memory in one call.
 const POPULATED_AT_ONCE: usize = HUGE_PAGE;
 
-/// More than all records of a capture are, bytes. The rest is for what lies as in the target.
+/// More than all that a capture holds without gaps, bytes. The rest is for what lies as in the target.
 const MOST_DENSE: usize = 4 << 30;
 
 /// Longest message a failing child can leave.
@@ -93,7 +93,7 @@ pub(crate) struct Header {
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct RecordsHeader {
-    /// First page of the records; 0 while there are none (a window always comes first).
+    /// First page of the records; 0 while there are none.
     pub page: AtomicU64,
     /// How many records there are.
     pub count: AtomicU64,

@@ -374,12 +374,15 @@ impl Store {
         end <= window.end() && states.iter().all(|state| state.load(Ordering::Relaxed) == 0)
     }
 
-    /// Gives the pages of `start..end` (page aligned, new) a narrow window. `None` where there is no dense part, or
-    /// no room in it.
-    pub(crate) fn place(&mut self, (start, end): (u64, u64)) -> Option<Run> {
+    /// Gives the pages of `start..end` (page aligned, new) a narrow window, which does not reach beyond `limit`. `None` where
+    /// there is no dense part, no room in it, or so many windows that none would be left for what turns up later.
+    pub(crate) fn place(&mut self, (start, end): (u64, u64), limit: u64) -> Option<Run> {
+        if self.narrow.len() >= MAX_WINDOWS / 2 {
+            return None;
+        }
         let pages = usize::try_from((end.checked_sub(start)?) >> self.shift).ok()?;
         let spare = if pages < GROWING { 0 } else { pages / 8 };
-        let spare = spare.min((self.narrow.next_from(end).saturating_sub(end) >> self.shift) as usize);
+        let spare = self.new_pages(end, limit.min(self.narrow.next_from(end)), spare);
         let page = self.room_for_narrow(pages.checked_add(spare)?)?;
         let window = Window {
             start,
@@ -393,6 +396,20 @@ impl Store {
             state.store(QUEUED, Ordering::Relaxed);
         }
         Some(run)
+    }
+
+    /// How many pages from `start` on, at most `most` and none beyond `limit`, nobody has asked for in a wide window.
+    fn new_pages(&self, start: u64, limit: u64, most: usize) -> usize {
+        let room = (limit.saturating_sub(start) >> self.shift).min(most as u64) as usize;
+        let Some(window) = self.wide.find(start) else {
+            let free = self.wide.next_from(start).saturating_sub(start) >> self.shift;
+            return room.min(usize::try_from(free).unwrap_or(usize::MAX));
+        };
+        let first = window.page_of(start, self.shift);
+        let room = room.min(((window.end() - start) >> self.shift) as usize);
+        let states = self.region.states().get(first..first + room).unwrap_or_default();
+        let asked = states.iter().position(|state| state.load(Ordering::Relaxed) != 0);
+        asked.unwrap_or(states.len())
     }
 
     /// The first of `pages` pages in a row, next to those of the narrow window before where that is possible.
@@ -467,7 +484,7 @@ impl Store {
         Some(())
     }
 
-    /// Captured pages in a row, window by window: some can be in two of them.
+    /// Captured pages in a row, window by window: some can be in two of them, whose bytes are of the same pass.
     pub(crate) fn segments(&self) -> impl Iterator<Item = (Range, &[u8])> {
         self.wide.iter().chain(self.narrow.iter()).flat_map(move |window| {
             let pages = (window.len >> self.shift) as usize;
@@ -497,30 +514,44 @@ impl Run {
 
 impl Memory for Store {
     fn bytes(&self, addr: Addr, len: usize) -> Result<&[u8], MemoryError> {
+        if len == 0 {
+            return Ok(&[]);
+        }
+        let of = |windows: &Windows| {
+            let window = windows.holding(addr.0, len as u64)?;
+            Some(self.bytes_in(window, addr, len))
+        };
+        // What has been asked for together with more than its narrow window holds is in a wide one.
+        let narrow = of(&self.narrow);
+        if let Some(Ok(bytes)) = narrow {
+            return Ok(bytes);
+        }
         let missing = |why| MemoryError {
             addr,
             len: len as u64,
             why,
         };
-        if len == 0 {
-            return Ok(&[]);
-        }
-        let windows = [&self.narrow, &self.wide];
-        let window = windows.iter().find_map(|windows| windows.holding(addr.0, len as u64));
-        let window = window.ok_or(missing(Missing::NotCaptured))?;
+        let why = match (narrow, of(&self.wide)) {
+            (_, Some(Ok(bytes))) => return Ok(bytes),
+            (Some(Err(why)), _) | (_, Some(Err(why))) => why,
+            _ => Missing::NotCaptured,
+        };
+        Err(missing(why))
+    }
+}
+
+impl Store {
+    /// Bytes that lie in this window; why they are not here.
+    fn bytes_in(&self, window: Window, addr: Addr, len: usize) -> Result<&[u8], Missing> {
         let offset = addr.0 - window.start;
         let first = window.page + (offset >> self.shift) as usize;
         let last = window.page + ((offset + len as u64 - 1) >> self.shift) as usize;
-        let states = self
-            .region
-            .states()
-            .get(first..=last)
-            .ok_or(missing(Missing::NotCaptured))?;
+        let states = self.region.states().get(first..=last).ok_or(Missing::NotCaptured)?;
         if let Some(bad) = states
             .iter()
             .position(|state| !self.captured(state.load(Ordering::Relaxed)))
         {
-            return Err(missing(match self.state(first + bad) {
+            return Err(match self.state(first + bad) {
                 PageState::Missing(why) => why,
                 // Known to be there, and the pass was ended before its turn.
                 PageState::KnownPresent if self.cut_short => Missing::BudgetSpent,
@@ -532,13 +563,10 @@ impl Memory for Store {
                     Missing::BudgetSpent
                 }
                 _ => Missing::NotCaptured,
-            }));
+            });
         }
         let at = (window.page << self.shift) + offset as usize;
-        self.region
-            .data()
-            .get(at..at + len)
-            .ok_or(missing(Missing::NotCaptured))
+        self.region.data().get(at..at + len).ok_or(Missing::NotCaptured)
     }
 }
 

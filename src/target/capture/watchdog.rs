@@ -60,7 +60,7 @@ pub(crate) fn run(
     child::prepare_panics();
     let signals = Signals::hold()?;
     task.parent = std::process::id() as i32;
-    let _cpus = KeptCpus::now();
+    let mut cpus = Some(KeptCpus::now());
     // Without it the end of the child is waited for.
     let (told, tell) = pipe2(OFlag::O_CLOEXEC).ok().unzip();
     let pid = match sys::fork().map_err(|errno| failed("fork", errno))? {
@@ -94,6 +94,8 @@ pub(crate) fn run(
         }
         let header = store.region().header();
         if std::mem::take(&mut child.released) {
+            // The child has taken from this thread what it wanted; a thread made now is to have them all.
+            drop(cpus.take());
             released();
             spare::spin_until(|| Phase::of(header) == Phase::Released);
         }

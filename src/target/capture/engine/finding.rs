@@ -18,7 +18,32 @@ pub(super) struct Wanted {
     /// With a place in the region.
     pub placed: Vec<Run>,
     /// Without one yet: first address and the first behind.
-    pub new: Vec<(u64, u64)>,
+    new: Vec<(u64, u64)>,
+    /// So many are to be merged before more are added.
+    merged_at: usize,
+}
+
+impl Wanted {
+    /// Stretches that may be told again and again before they are merged.
+    const UNMERGED: usize = 64 << 10;
+
+    fn add_new(&mut self, parts: &[(u64, u64)]) {
+        self.new.extend_from_slice(parts);
+        if self.new.len() >= self.merged_at.max(Wanted::UNMERGED) {
+            self.merge_new();
+            self.merged_at = 2 * self.new.len();
+        }
+    }
+
+    /// Sorts the new ones, and joins those that meet.
+    fn merge_new(&mut self) {
+        self.new.sort_unstable();
+        self.new.dedup_by(|next, before| {
+            let meets = next.0 <= before.1;
+            before.1 = if meets { before.1.max(next.1) } else { before.1 };
+            meets
+        });
+    }
 }
 
 impl Engine<'_> {
@@ -52,11 +77,13 @@ impl Engine<'_> {
                 self.holes.note(behind, from);
                 behind = to;
                 let room = (MAX_PAGES.saturating_sub(self.pages) as u64).saturating_mul(page);
-                let to = to.min(from.saturating_add(room));
-                self.pages += ((to - from) / page) as usize;
-                match room {
-                    0 => self.end = End::Bytes,
-                    _ => parts.push((from, to)),
+                let within = to.min(from.saturating_add(room));
+                self.pages += ((within - from) / page) as usize;
+                if within < to {
+                    self.end = End::Bytes;
+                }
+                if from < within {
+                    parts.push((from, within));
                 }
             }
             self.holes.note(behind, end);
@@ -67,12 +94,11 @@ impl Engine<'_> {
     /// Adds the parts of one wish, which are one slice in the end.
     fn queue_parts(&mut self, parts: &[(u64, u64)], wanted: &mut Wanted) {
         let Some((first, last)) = parts.first().zip(parts.last()) else {
-            return;
+            return self.store.note_unmet();
         };
         let whole = (first.0, last.1);
         if self.store.pass() == 1 && parts.iter().all(|part| self.store.is_new(*part)) {
-            wanted.new.extend_from_slice(parts);
-            return;
+            return wanted.add_new(parts);
         }
         for part in parts {
             if !self.store.queue(*part, whole, &mut wanted.placed) {
@@ -82,9 +108,10 @@ impl Engine<'_> {
     }
 
     /// Those of the wanted pages that are there, by their place in the region; the others are marked with what they are.
-    pub(super) fn present(&mut self, wanted: Wanted) -> Result<Vec<Run>, ReadError> {
+    pub(super) fn present(&mut self, mut wanted: Wanted) -> Result<Vec<Run>, ReadError> {
         let shift = self.store.page_shift();
-        let mut known = self.place(wanted.new)?;
+        wanted.merge_new();
+        let mut known = self.place(&wanted.new)?;
         let mut unknown = Vec::new();
         let mut placed = wanted.placed;
         placed.sort_unstable_by_key(|run| run.page);
@@ -116,23 +143,17 @@ impl Engine<'_> {
         Ok(known)
     }
 
-    /// Gives new pages a place: side by side what is mostly there, as they lie in the target where most are missing.
-    /// Those that are there.
-    fn place(&mut self, mut new: Vec<(u64, u64)>) -> Result<Vec<Run>, ReadError> {
-        new.sort_unstable();
-        new.dedup_by(|next, before| {
-            let meets = next.0 <= before.1;
-            before.1 = if meets { before.1.max(next.1) } else { before.1 };
-            meets
-        });
+    /// Gives new pages (sorted, none meeting another) a place: side by side what is mostly there, as they lie in the
+    /// target where most are missing. Those that are there.
+    fn place(&mut self, new: &[(u64, u64)]) -> Result<Vec<Run>, ReadError> {
         let mut present = Vec::new();
-        let mut rest = new.as_slice();
+        let mut rest = new;
         while let Some((group, end)) = first_group(rest, |range| *range) {
-            rest = rest.get(group.len()..).unwrap_or_default();
             let found = self.look_up(group.first().map_or(end, |range| range.0), end)?;
-            for &range in group {
+            for (index, &range) in group.iter().enumerate() {
                 let there = present_bytes(found.as_deref().unwrap_or_default(), range);
-                let placed = (there >= (range.1 - range.0) / 2).then(|| self.store.place(range));
+                let limit = rest.get(index + 1).map_or(u64::MAX, |next| next.0);
+                let placed = (there >= (range.1 - range.0) / 2).then(|| self.store.place(range, limit));
                 let mut runs: Vec<Run> = placed.flatten().into_iter().collect();
                 if runs.is_empty() && !self.store.queue(range, range, &mut runs) {
                     self.end = End::Bytes;
@@ -144,6 +165,7 @@ impl Engine<'_> {
                     }
                 }
             }
+            rest = rest.get(group.len()..).unwrap_or_default();
         }
         Ok(present)
     }

@@ -183,7 +183,8 @@ impl Engine<'_> {
         let pass = store.pass();
         let mut place =
             |record: usize, fill: &mut dyn FnMut(&mut [u8])| fill(store.records_mut(plan.list, record..record + 1));
-        let bytes = plan.patch(&mut |from, into| reader.read(from, into), &mut place, pass)?;
+        let (bytes, whole) = plan.patch(&mut |from, into| reader.read(from, into), &mut place, pass)?;
+        store.note_lost(plan.list, !whole);
         self.gathered_bytes = self.gathered_bytes.saturating_add(bytes);
         self.count_bytes();
         Ok(())

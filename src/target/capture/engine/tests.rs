@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IoSliceMut;
 
+use super::super::region::MAX_WINDOWS;
 use super::super::runs::MAX_IOVECS;
 use super::*;
 use crate::memory::{Addr, Gather, Memory, MemoryError, Place, Range, RecordShape};
@@ -212,6 +213,120 @@ fn a_wish_across_two_mappings_is_one_slice_whatever_was_read_before() {
     }
 }
 
+/// Numbers that look random, the same every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, most: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % most
+    }
+
+    /// A wish for bytes of `pages` pages from `START` on: mostly of few pages, some of many.
+    fn wish(&mut self, pages: u64) -> (u64, u64) {
+        let most = [1, 3, 20, 90][self.below(4) as usize];
+        let start = self.below(pages * PAGE);
+        let len = 1 + self.below(most * PAGE);
+        (START + start, len.min(pages * PAGE - start))
+    }
+}
+
+const START: u64 = 0x100000;
+
+/// Looks at all of each wish, and at a part of it: what of it is there must be here as one slice.
+fn expect_met(target: &Synthetic, store: &Store, wishes: &[(u64, u64)], dice: &mut Dice) {
+    let mut all_met = true;
+    for &(start, len) in wishes {
+        let from = dice.below(len);
+        let part = (start + from, 1 + dice.below(len - from));
+        for (start, len) in [(start, len), part] {
+            let pages = start / PAGE..=(start + len - 1) / PAGE;
+            let readable = |page: u64| {
+                let holds = |range: &Readable| (range.start..range.end).contains(&(page * PAGE));
+                target.readable.iter().any(holds) && target.pages.contains_key(&(page * PAGE))
+            };
+            let bytes = store.bytes(Addr(start), len as usize);
+            assert_eq!(bytes.is_ok(), pages.clone().all(readable), "{start:#x}+{len:#x}");
+            for page in bytes.iter().flat_map(|_| pages.clone()) {
+                let (from, to) = ((page * PAGE).max(start), ((page + 1) * PAGE).min(start + len));
+                let piece = &bytes.unwrap()[(from - start) as usize..(to - start) as usize];
+                let filled = target.pages.get(&(page * PAGE));
+                assert!(piece.first() == filled && piece.last() == filled, "{from:#x}");
+            }
+            all_met &= bytes.is_ok();
+        }
+    }
+    assert!(all_met || store.region().header().unmet.load(Ordering::Relaxed));
+}
+
+#[test]
+fn whatever_was_wished_for_before_each_wish_is_one_slice() {
+    const PAGES: u64 = 300;
+    for seed in 0..400 {
+        let mut dice = Dice(seed);
+        let mut target = Synthetic::with(START, PAGES);
+        if dice.below(2) == 0 {
+            let cut = START + (1 + dice.below(PAGES - 1)) * PAGE;
+            target.readable[0].end = cut;
+            let pages = Pages::Present;
+            let (start, end) = (cut + dice.below(2) * PAGE, START + PAGES * PAGE);
+            target.readable.push(Readable { start, end, pages });
+        }
+        for _ in 0..dice.below(8) {
+            let (first, count) = (dice.below(PAGES), 1 + dice.below(12));
+            for page in first..first + count {
+                target.pages.remove(&(START + page * PAGE));
+            }
+        }
+        let wish_lists = |dice: &mut Dice| -> Vec<Vec<(u64, u64)>> {
+            let list = |dice: &mut Dice| (0..=dice.below(6)).map(|_| dice.wish(PAGES)).collect();
+            (0..=dice.below(4)).map(|_| list(dice)).collect()
+        };
+        let of = |lists: &[Vec<(u64, u64)>]| lists.concat();
+        let mut lists = wish_lists(&mut dice);
+        let mut store = target.store();
+        let waves: Vec<&[(u64, u64)]> = lists.iter().map(Vec::as_slice).collect();
+        let mut rehearsal = Engine::rehearsing(&mut target, &mut store, limits());
+        assert_eq!(rehearsal.run(&mut Waves(&waves)), Ok(End::Complete));
+        let learned = rehearsal.learned().unwrap();
+        expect_met(&target, &store, &of(&lists), &mut dice);
+        // By the second pass the target has moved on.
+        for wish in lists.iter_mut().flatten() {
+            let more = [0, 0, dice.below(4 * PAGE)][dice.below(3) as usize];
+            wish.1 = (wish.1 + more).min(START + PAGES * PAGE - wish.0);
+        }
+        lists.extend(wish_lists(&mut dice));
+        target.pages.values_mut().for_each(|byte| *byte = byte.wrapping_add(50));
+        let waves: Vec<&[(u64, u64)]> = lists.iter().map(Vec::as_slice).collect();
+        store.begin_second_pass();
+        let end = match dice.below(2) {
+            0 => Engine::continuing(&mut target, &mut store, limits(), learned).run(&mut Waves(&waves)),
+            _ => target.run(&mut store, &waves),
+        };
+        assert_eq!(end, Ok(End::Complete));
+        expect_met(&target, &store, &of(&lists), &mut dice);
+        // And as the parent sees it.
+        store.adopt();
+        expect_met(&target, &store, &of(&lists), &mut dice);
+    }
+}
+
+#[test]
+fn more_wishes_than_windows_are_met_all_the_same() {
+    let count = MAX_WINDOWS as u64 + 1000;
+    let mut target = Synthetic::with(START, 2 * count + 10);
+    let mut store = target.store();
+    let scattered: Vec<(u64, u64)> = (0..count).map(|index| (START + 2 * index * PAGE, 8)).collect();
+    let waves: &[&[(u64, u64)]] = &[&scattered, &[(START + PAGE, 8), (START + 7 * PAGE, 3 * PAGE)]];
+    assert_eq!(target.run(&mut store, waves), Ok(End::Complete));
+    store.adopt();
+    let met = |(start, len): &(u64, u64)| store.bytes(Addr(*start), *len as usize).is_ok();
+    assert!(waves.concat().iter().all(met));
+}
+
 #[test]
 fn whether_a_wish_was_not_met_is_known_without_a_look() {
     let unmet = |change: &dyn Fn(&mut Synthetic), wishes: &[(u64, u64)]| {
@@ -240,6 +355,8 @@ fn whether_a_wish_was_not_met_is_known_without_a_look() {
     assert!(unmet(&|target| target.swapped = vec![0x102000], wishes));
     assert!(unmet(&|target| target.bad = vec![0x103000], wishes));
     assert!(unmet(&|_| {}, &[(0x107000, 0x1001)]));
+    assert!(unmet(&|_| {}, &[(0x200000, 8)]));
+    assert!(unmet(&|_| {}, &[(u64::MAX - 0xff7, 8)]));
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn narrow_windows_lie_side_by_side_and_are_adopted_as_such() {
     let mut store = store(&[(0x10000, 0x2000_0000)]);
     let (dense, huge) = (store.region.dense(), store.region.huge_pages());
     if dense == store.region.pages() {
-        assert_eq!(store.place((0x10000, 0x11000)), None);
+        assert_eq!(store.place((0x10000, 0x11000), u64::MAX), None);
         return;
     }
     let area = store.room_for_records(0, WORTH_DENSE / 8, 8).unwrap();
@@ -199,7 +199,7 @@ fn narrow_windows_lie_side_by_side_and_are_adopted_as_such() {
     ] {
         let end = start + pages as u64 * PAGE;
         assert!(store.is_new((start, end)));
-        let run = store.place((start, end)).unwrap();
+        let run = store.place((start, end), u64::MAX).unwrap();
         assert!(!store.is_new((start, start + PAGE)));
         store.region.data_mut()[run.page << 12..(run.page + pages) << 12].fill(pages as u8);
         store.set_captured(run);
@@ -239,6 +239,6 @@ fn narrow_windows_lie_side_by_side_and_are_adopted_as_such() {
 fn a_full_dense_part_is_answered() {
     let mut store = store(&[(0x10000, 0x20000)]);
     let end = 0x10000 + ((store.region.pages() as u64) << 12);
-    assert_eq!(store.place((0x10000, end)), None);
-    assert_eq!(store.place((0x10000, !0xfff)), None);
+    assert_eq!(store.place((0x10000, end), u64::MAX), None);
+    assert_eq!(store.place((0x10000, !0xfff), u64::MAX), None);
 }

@@ -65,6 +65,7 @@ impl Windows {
 
     /// Adds one that shares no address with another.
     pub(super) fn insert(&mut self, window: Window) {
+        debug_assert!(!self.meets(window.start, window.end()), "{window:x?}");
         let at = self.after(window.start);
         self.sorted.insert(at, window);
     }
