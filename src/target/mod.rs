@@ -26,7 +26,7 @@ pub use host::{HostFacts, ThpSettings, memory_available_bytes, volunteer_for_oom
 pub use maps::{Backing, Mapping, Maps};
 pub use modules::{FileId, Module};
 pub use permissions::Access;
-pub use process::{LiveProcess, ProcessInfo, SharedNamespaces};
+pub use process::{LiveProcess, ProcessInfo, SharedNamespaces, ns_pid};
 pub use residency::{Residency, ResidencyGrade};
 pub use roots::open_on_host;
 pub use sys::{Alarm, no_deadly_signals};

@@ -248,6 +248,10 @@ impl LiveProcess {
                 return Err(gone(pid, "exited and its number was given to another process"));
             }
             Ok(_) => {}
+            // It says nothing of the process.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+                return Err(Error::io(format!("reading /proc/{pid}/stat"), error));
+            }
             Err(_) => return Err(gone(pid, "exited")),
         }
         // The descriptor is bound to one address space. Nothing is mapped at 0, so a live one refuses the read and a
@@ -456,6 +460,13 @@ fn own_proc() -> Result<()> {
 
 fn no_target(what: String, remedy: Option<String>) -> Error {
     Error::NoTarget { what, remedy }
+}
+
+/// The number that a process has in its own PID namespace, where that shows: it shows to everybody, unless /proc is
+/// mounted otherwise.
+pub fn ns_pid(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status_field(&status, "NSpid").and_then(last_number)
 }
 
 pub(crate) fn gone(pid: i32, what: &str) -> Error {

@@ -19,7 +19,7 @@ use crate::goruntime::size::HeapSize;
 use crate::model::{CheckStatus, DoctorCheck, DoctorReport, ExpectedPause, PauseBasis, Process, Remedy, cause};
 use crate::report::{json, table};
 use crate::target::cgroup::quota::longest_stop;
-use crate::target::{HostFacts, LiveProcess, PauseLoad, ThreadFacts, permissions};
+use crate::target::{HostFacts, LiveProcess, PauseLoad, ThreadFacts, ns_pid, permissions};
 use program::Program;
 
 /// Bytes of resident memory per span that few heaps have less of.
@@ -95,7 +95,7 @@ fn look(report: &mut DoctorReport, host: &HostFacts, pid: i32, pause: Pause) {
                 .checks
                 .push(checks::unknown("program", "its executable may not be read"));
             report.checks.extend(rights);
-            return checks::whereabouts(report, &facts.target, pid);
+            return checks::whereabouts(report, &facts.target, ns_pid(pid).unwrap_or(pid));
         }
     };
     describe(&mut report.process, &process);
