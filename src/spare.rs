@@ -4,6 +4,7 @@
 //! free then.
 
 mod cpus;
+mod scheduling;
 mod second;
 
 use std::fs::File;
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::{SysconfVar, sysconf};
 
 pub use cpus::{Cpus, is_filtered};
+pub use scheduling::{Scheduling, give_way, may_run_first, run_first, run_often};
 pub use second::{awake, beside, prepare, spin_until};
 
 /// What the last look found.
@@ -59,7 +61,8 @@ pub fn cpu() -> bool {
     }
 }
 
-fn has_two_cpus() -> bool {
+/// Whether this thread may use two CPUs, in use or not.
+pub fn has_two_cpus() -> bool {
     available_parallelism().is_ok_and(|cpus| cpus.get() > 1)
 }
 

@@ -22,6 +22,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::error::Error;
+use crate::spare::give_way;
 use crate::target::{no_deadly_signals, volunteer_for_oom};
 
 /// Runs the command these arguments (program name first) ask for.
@@ -32,6 +33,7 @@ where
 {
     volunteer_for_oom();
     no_deadly_signals::<{ exit::IO as i32 }>();
+    give_way();
     match Cli::try_parse_from(args) {
         Ok(cli) => exit::finish(catch_unwind(|| dispatch(cli)).unwrap_or_else(|_| Err(bug().into()))),
         Err(error) => refuse(&error),

@@ -13,7 +13,9 @@ const THIS_THREAD: Pid = Pid::from_raw(0);
 pub struct Cpus {
     /// Where this thread may.
     pub all: CpuSet,
-    /// The same without the CPU that it is on: where a thread may start that is to run beside it. The scheduler of a
+    /// The CPU that it is on.
+    pub here: CpuSet,
+    /// All but that one: where a thread may start that is to run beside it. The scheduler of a
     /// virtual machine takes a CPU that is idle for one that is away, and lets the other thread wait behind this one for
     /// some milliseconds.
     pub others: CpuSet,
@@ -26,10 +28,16 @@ impl Cpus {
             return None;
         }
         let all = sched_getaffinity(THIS_THREAD).ok()?;
-        let mut others = all;
-        others.unset(sched_getcpu().ok()?).ok()?;
+        let (mut here, mut others) = (CpuSet::new(), all);
+        let cpu = sched_getcpu().ok()?;
+        here.set(cpu).and_then(|()| others.unset(cpu)).ok()?;
         let any = (0..CpuSet::count()).any(|cpu| others.is_set(cpu).unwrap_or(false));
-        any.then_some(Cpus { all, others })
+        any.then_some(Cpus { all, here, others })
+    }
+
+    /// This thread stays where it is, and so does what it makes from now on.
+    pub fn stay(&self) {
+        let _ = sched_setaffinity(THIS_THREAD, &self.here);
     }
 
     /// This thread has started, and may run wherever the scheduler finds best.

@@ -91,7 +91,8 @@ pub fn spin_until(over: impl Fn() -> bool) {
     }
     let begun = Instant::now();
     while !over() && begun.elapsed() < LONGEST_SPIN {
-        std::hint::spin_loop();
+        // Others that want this CPU are to have it.
+        std::thread::yield_now();
     }
 }
 
@@ -121,7 +122,8 @@ fn await_work(over: &AtomicBool, cpus: Option<&Cpus>) {
     while !over.load(Ordering::Acquire) && idle.elapsed() < LONGEST_SPIN {
         match rayon::yield_now() {
             Some(rayon::Yield::Executed) => idle = Instant::now(),
-            _ => std::hint::spin_loop(),
+            // Others that want this CPU are to have it.
+            _ => std::thread::yield_now(),
         }
     }
 }

@@ -341,48 +341,6 @@ pub(crate) fn pending_signals() -> SigSet {
     }
 }
 
-/// Puts this thread ahead of all ordinary ones, where that is permitted; whether it is. A quota of CPU time does not
-/// hold for it then.
-pub(crate) fn run_first() -> bool {
-    set_policy(libc::SCHED_RR, 1)
-}
-
-/// Whether [`run_first`] would be permitted. This thread is as it was afterwards.
-pub(crate) fn may_run_first() -> bool {
-    let permitted = run_first();
-    if permitted {
-        set_policy(libc::SCHED_OTHER, 0);
-    }
-    permitted
-}
-
-/// Gives this thread the largest share that an ordinary one can have, where that is permitted.
-pub(crate) fn run_often() {
-    // SAFETY: no memory is passed.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) };
-}
-
-/// Takes back what [`run_first`] or [`run_often`] gave this thread: it gets the share that a process has.
-pub(crate) fn run_like(pid: Pid) {
-    set_policy(libc::SCHED_OTHER, 0);
-    // SAFETY: no memory is passed. -1 is also what a failure returns; it takes less than the -20 from others.
-    unsafe {
-        libc::setpriority(
-            libc::PRIO_PROCESS,
-            0,
-            libc::getpriority(libc::PRIO_PROCESS, pid.as_raw() as _),
-        )
-    };
-}
-
-fn set_policy(policy: i32, priority: i32) -> bool {
-    let priority = libc::sched_param {
-        sched_priority: priority,
-    };
-    // SAFETY: the parameter is a live value of the type the call expects; 0 is the calling thread.
-    unsafe { libc::sched_setscheduler(0, policy, &priority) == 0 }
-}
-
 /// Has the allocator keep what is freed, so that a second run of the same work finds its memory mapped and present.
 pub(crate) fn keep_freed_memory() {
     #[cfg(target_env = "gnu")]

@@ -1,10 +1,11 @@
-//! What a scan costs the work of a busy target: `cargo bench --bench throughput`. Slots of 150 ms take turns at random: one
-//! without a scan, one with a scan of the target, one with a scan of its twin, a process like it that stands still. Printed
-//! is, in time and per scan, how much less was done in a slot with a scan, beside the scan's pause and the CPU time that the
-//! tool used: less than in the slot without, which includes what any other use of the machine's CPUs and memory takes, and
-//! less than in that with a scan of the twin, which is what being scanned takes. Each figure is a median over all rounds,
-//! and after it the distance to which its 95 % interval reaches. `-- --rounds N` chooses how many rounds; `--apart` that target and scans
-//! run on a CPU each, `--together` that they share one, so that none is free.
+//! What a scan costs the work of a busy target: `cargo bench --bench throughput`. Slots of 100 ms take turns at random: one
+//! without a scan, one with a neighbour, a process that uses as much CPU time as a scan and has nothing to do with the
+//! target, and one with a scan. Printed is, in time and per scan, beside the scan's pause and the CPU time that the tool
+//! used: how much less was done in a slot with a scan than in the one without, and by how much that is more than the
+//! pause; the same against the slot with the neighbour; and how much longer than without the target's threads waited for a
+//! CPU. Each figure is a median over all
+//! rounds, and after it the distance to which its 95 % interval reaches. `-- --rounds N` chooses how many rounds; `--apart`
+//! that target and scans run on a CPU each, `--together` that they share one, so that none is free.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,11 +18,10 @@
 mod support;
 
 use std::io::IoSliceMut;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::signal::{Signal, kill};
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 use support::fixtures::{Build, GoVersion, fixture};
@@ -34,7 +34,7 @@ const WORK: [(&str, &[&str]); 3] = [
     ("raw-pipe", &["-procs", "1", "-spans", "100000", "-loops", "raw-pipe"]),
 ];
 /// Length of a slot.
-const SLOT: Duration = Duration::from_millis(150);
+const SLOT: Duration = Duration::from_millis(100);
 /// The orders of three slots, the one after the other.
 const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [2, 1, 0], [1, 0, 2], [2, 0, 1], [0, 2, 1], [1, 2, 0]];
 
@@ -54,7 +54,21 @@ struct Slot {
     wall: f64,
     paused: f64,
     cpu: f64,
+    /// How long threads of the target waited for a CPU.
+    waited: f64,
 }
+
+/// What happens in a slot.
+#[derive(Clone, Copy)]
+enum Event {
+    Nothing,
+    /// A process that uses the CPU for so many ms.
+    Neighbour(f64),
+    Scan,
+}
+
+/// The argument with which this program is the neighbour.
+const BURN: &str = "--burn";
 
 fn main() {
     let (mut rounds, mut places) = (200, Places::Any);
@@ -64,6 +78,7 @@ fn main() {
             "--rounds" => rounds = arguments.next().and_then(|n| n.parse().ok()).expect("a number"),
             "--apart" => places = Places::Apart,
             "--together" => places = Places::Together,
+            BURN => return burn(arguments.next().and_then(|ms| ms.parse().ok()).expect("a number of ms")),
             // What cargo adds.
             "--bench" => {}
             other => panic!("{other} is none of --rounds N, --apart, --together"),
@@ -76,43 +91,51 @@ fn main() {
     };
     println!("medians of {rounds} scans, ms{on}");
     println!(
-        "{:<10}{:>14}{:>16}{:>16}{:>20}",
-        "work", "pause", "CPU of tool", "work lost", "by being scanned"
+        "{:<10}{:>14}{:>16}{:>16}{:>20}{:>20}{:>16}",
+        "work", "pause", "CPU of tool", "work lost", "more than pause", "than by neighbour", "waited for CPU"
     );
     for (name, arguments) in WORK {
         let program = fixture("busy", GoVersion::V1_26, Build::Exe);
-        let twin = Running::start(&program, arguments);
-        kill(Pid::from_raw(twin.pid() as i32), Signal::SIGSTOP).unwrap();
         let target = Running::start(&program, arguments);
         if places != Places::Any {
             pin(target.pid(), 0);
         }
-        let scanned = [None, Some(twin.pid()), Some(target.pid())];
         let mut work = Work::new(target, name, places);
-        for pid in scanned {
-            work.slot(pid);
-        }
-        let [mut pause, mut cpu, mut lost, mut lost_alone] = [const { Vec::new() }; 4];
+        work.slot(Event::Nothing);
+        let mut cpu_of_tool = work.slot(Event::Scan).cpu;
+        let [mut pause, mut cpu, mut lost, mut more, mut by_neighbour, mut waited] = [const { Vec::new() }; 6];
         for round in 0..rounds {
+            let events = [Event::Nothing, Event::Neighbour(cpu_of_tool), Event::Scan];
             let mut slots = [Slot::default(); 3];
             for kind in ORDERS[round % ORDERS.len()] {
-                slots[kind] = work.slot(scanned[kind]);
+                slots[kind] = work.slot(events[kind]);
             }
-            let [without, twin, scanned] = slots;
+            let [without, neighbour, scanned] = slots;
+            cpu_of_tool = scanned.cpu;
             let less_than = |other: Slot| scanned.wall - scanned.rounds * other.wall / other.rounds;
             pause.push(scanned.paused);
             cpu.push(scanned.cpu);
             lost.push(less_than(without));
-            lost_alone.push(less_than(twin));
+            more.push(less_than(without) - scanned.paused);
+            by_neighbour.push(less_than(neighbour));
+            waited.push(scanned.waited - without.waited);
         }
         println!(
-            "{name:<10}{:>14}{:>16}{:>16}{:>20}",
+            "{name:<10}{:>14}{:>16}{:>16}{:>20}{:>20}{:>16}",
             median(pause),
             median(cpu),
             median(lost),
-            median(lost_alone)
+            median(more),
+            median(by_neighbour),
+            median(waited)
         );
-        kill(Pid::from_raw(twin.pid() as i32), Signal::SIGCONT).unwrap();
+    }
+}
+
+/// Uses the CPU for so many ms.
+fn burn(ms: f64) {
+    while cpu_of(UsageWho::RUSAGE_SELF) < ms {
+        std::hint::spin_loop();
     }
 }
 
@@ -132,8 +155,8 @@ struct Work {
     places: Places,
     /// Where the target counts the rounds of its work.
     counter: u64,
-    /// How many there were at the last look, and when that was.
-    before: (f64, Instant),
+    /// How many there were at the last look, how long threads had waited by then, and when that was.
+    before: (f64, f64, Instant),
 }
 
 impl Work {
@@ -144,28 +167,33 @@ impl Work {
             name,
             places,
             counter,
-            before: (0.0, Instant::now()),
+            before: (0.0, 0.0, Instant::now()),
         };
         work.so_far();
         work
     }
 
-    /// Lets the target work for the length of a slot, at the beginning of which `scanned` is scanned.
-    fn slot(&mut self, scanned: Option<u32>) -> Slot {
-        let (rounds, begun) = self.before;
-        let (paused, cpu) = scanned.map_or((0.0, 0.0), |pid| self.scan(pid));
+    /// Lets the target work for the length of a slot, at the beginning of which this happens.
+    fn slot(&mut self, event: Event) -> Slot {
+        let (rounds, waited, begun) = self.before;
+        let (paused, cpu) = match event {
+            Event::Nothing => (0.0, 0.0),
+            Event::Neighbour(ms) => (0.0, self.neighbour(ms)),
+            Event::Scan => self.scan(),
+        };
         std::thread::sleep(SLOT.saturating_sub(begun.elapsed()));
-        let (rounds_now, ended) = self.so_far();
+        let (rounds_now, waited_now, ended) = self.so_far();
         Slot {
             rounds: rounds_now - rounds,
             wall: (ended - begun).as_secs_f64() * 1e3,
             paused,
             cpu,
+            waited: waited_now - waited,
         }
     }
 
     /// Looks how much the target has done, which it does not notice: being asked it would stand still for a while.
-    fn so_far(&mut self) -> (f64, Instant) {
+    fn so_far(&mut self) -> (f64, f64, Instant) {
         let mut word = [0; 8];
         let from = RemoteIoVec {
             base: self.counter as usize,
@@ -174,36 +202,59 @@ impl Work {
         let pid = Pid::from_raw(self.target.pid() as i32);
         let read = process_vm_readv(pid, &mut [IoSliceMut::new(&mut word)], &[from]);
         assert_eq!(read, Ok(8), "the counter of {}", self.name);
-        self.before = (u64::from_le_bytes(word) as f64, Instant::now());
+        let done = (u64::from_le_bytes(word) as f64, Instant::now());
+        self.before = (done.0, waited(self.target.pid()), done.1);
         self.before
     }
 
     /// One scan by the command as it is shipped; its pause, and the CPU time of the tool.
-    fn scan(&self, pid: u32) -> (f64, f64) {
-        let tool = env!("CARGO_BIN_EXE_gomemscan");
+    fn scan(&self) -> (f64, f64) {
+        let pid = self.target.pid().to_string();
+        let arguments = ["attach", &pid, "--json", "--max-pause", "5s"];
+        let (output, used) = self.run(env!("CARGO_BIN_EXE_gomemscan"), &arguments);
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        (report["capture"]["pause_ns"].as_f64().unwrap() / 1e6, used)
+    }
+
+    /// The CPU time that the neighbour used.
+    fn neighbour(&self, ms: f64) -> f64 {
+        let program = std::env::current_exe().unwrap();
+        let (output, used) = self.run(program.to_str().unwrap(), &[BURN, &ms.to_string()]);
+        assert!(output.status.success());
+        used
+    }
+
+    /// Runs a program where scans run; also returns the CPU time that it used.
+    fn run(&self, program: &str, arguments: &[&str]) -> (Output, f64) {
         let cpu = match self.places {
             Places::Any => None,
             Places::Apart => Some("1"),
             Places::Together => Some("0"),
         };
-        let mut command = Command::new(cpu.map_or(tool, |_| "taskset"));
+        let mut command = Command::new(cpu.map_or(program, |_| "taskset"));
         if let Some(cpu) = cpu {
-            command.args(["-c", cpu, tool]);
+            command.args(["-c", cpu, program]);
         }
-        let used = cpu_of_children();
-        let output = command
-            .args(["attach", &pid.to_string(), "--json", "--max-pause", "5s"])
-            .output()
-            .expect("gomemscan starts");
-        let used = cpu_of_children() - used;
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
-        (report["capture"]["pause_ns"].as_f64().unwrap() / 1e6, used)
+        let used = cpu_of(UsageWho::RUSAGE_CHILDREN);
+        let output = command.args(arguments).output().expect("it starts");
+        (output, cpu_of(UsageWho::RUSAGE_CHILDREN) - used)
     }
 }
 
-fn cpu_of_children() -> f64 {
-    let used = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+/// How long the threads of a process have waited for a CPU, ms.
+fn waited(pid: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let of = |thread: std::io::Result<std::fs::DirEntry>| {
+        let text = std::fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap();
+        let waited = text.split_whitespace().nth(1).unwrap();
+        waited.parse::<f64>().unwrap() / 1e6
+    };
+    threads.map(of).sum()
+}
+
+fn cpu_of(who: UsageWho) -> f64 {
+    let used = getrusage(who).unwrap();
     let ms = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 * 1e3 + time.tv_usec() as f64 / 1e3;
     ms(used.user_time()) + ms(used.system_time())
 }

@@ -4,6 +4,8 @@
 use std::io::IoSliceMut;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use super::deadline::Deadline;
 use super::gather::{self, GatherCall, GatherPlan};
@@ -12,14 +14,14 @@ use super::region::{Header, Parts};
 use super::second::Second;
 use super::store::{RecordArea, Run, mark_captured};
 use crate::memory::{Addr, MOST_LISTS, Range, RecordShape};
-use crate::target::sys::{self, monotonic_ns};
+use crate::spare::{self, Cpus};
 
 /// With less to copy than this a second thread is not worth waking.
 const WORTH_SHARING: usize = 2 << 20;
 /// Records of a short list, bytes.
 const SHORT_LIST: usize = 256 << 10;
 /// How long a helper may take to start.
-const HELPER_START_NS: u64 = 1_000_000;
+const HELPER_START: Duration = Duration::from_millis(1);
 /// How often the end of a call that the helper makes is looked for before it is given this CPU, should it need it.
 const SPINS: u32 = 2000;
 
@@ -79,6 +81,8 @@ pub(crate) struct Again {
 struct Helper {
     second: Second,
     start: Arc<Start>,
+    /// Where it may run once the target stands still, if it has been started on this CPU.
+    here: Option<Cpus>,
 }
 
 /// What it waits for.
@@ -93,14 +97,15 @@ struct Start {
 impl Again {
     /// Prepares `calls`, each sorted by its place in the region, no page in two of them, and what the plans of
     /// `gathering` have planned for their areas. No page of them may be reached through the region before [`Again::copy`] has returned.
-    /// `ahead`: this thread runs before all others. `second`: the second thread, where it has been started already.
+    /// `shared`: whether a second thread may help, which takes that this one runs before all others, and where this one
+    /// could run before it was told to stay on its CPU. `second`: the second thread, where it has been started already.
     pub(crate) fn prepare(
         calls: &[Vec<Run>],
         gathering: Vec<(&mut GatherPlan, RecordArea)>,
         parts: Parts,
         (shift, pass): (u32, u8),
         copier: Copier,
-        ahead: bool,
+        (shared, cpus): (bool, Option<Cpus>),
         second: Option<Second>,
     ) -> Again {
         let mut bytes = calls.iter().flatten().map(|run| run.pages << shift).sum::<usize>();
@@ -119,11 +124,9 @@ impl Again {
             bytes += call.records().len() * shape.size();
         }
         let scratch = gather::scratch_bytes(gathers.iter().map(|records| &records.call));
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        let helper = (ahead && bytes >= WORTH_SHARING && cpus > 1)
-            .then(|| second.or_else(Second::start))
-            .flatten()
-            .map(|second| Helper::of(second, scratch));
+        let helper = (shared && bytes >= WORTH_SHARING)
+            .then(|| Helper::of(second, cpus, scratch))
+            .flatten();
         let buffer = gather::scratch(scratch);
         let (jobs, short) = deal(calls, gathers, parts.data, shift);
         let work = Arc::new(Work {
@@ -138,13 +141,9 @@ impl Again {
             header: parts.header,
             shift,
         });
-        if let Some(Helper { start, .. }) = &helper {
-            let _ = start.work.set(work.clone());
-            // Up and waiting before the target is stopped, or left to come when it can.
-            let patience = monotonic_ns().saturating_add(HELPER_START_NS);
-            while !start.ready.load(Ordering::Acquire) && monotonic_ns() < patience {
-                std::hint::spin_loop();
-            }
+        if let Some(helper) = &helper {
+            let _ = helper.start.work.set(work.clone());
+            helper.await_ready();
         }
         Again { work, helper, buffer }
     }
@@ -155,10 +154,9 @@ impl Again {
         // Given back with the end of this process, as the second thread is: the target is not to wait for it.
         std::mem::forget(work.clone());
         let _ = work.deadline.set(deadline);
-        if let Some(helper) = self.helper.take() {
-            helper.start.begun.store(true, Ordering::Release);
-            helper.second.unpark();
-            std::mem::forget(helper);
+        if let Some(Helper { second, start, .. }) = &self.helper {
+            start.begun.store(true, Ordering::Release);
+            second.unpark();
         }
         // Should the time not be enough for all, it is for what there is little of.
         let behind_short = work.copies + work.short;
@@ -188,6 +186,7 @@ impl Again {
             copied: copies.iter().map(bytes).collect(),
             gathered_bytes: gathers.iter().map(|outcome| bytes(outcome) as u64).sum(),
             left: undone.filter_map(|(_, job)| take_gather(job)).collect(),
+            second: self.helper.map(|Helper { second, .. }| second),
         })
     }
 }
@@ -200,6 +199,8 @@ pub(crate) struct Brought {
     pub gathered_bytes: u64,
     /// Calls that gather whose turn did not come, each with its list.
     pub left: Vec<(usize, GatherCall)>,
+    /// The second thread, if it was to help; it sleeps now.
+    pub second: Option<Second>,
 }
 
 fn take_gather(job: &Mutex<Job>) -> Option<(usize, GatherCall)> {
@@ -211,18 +212,25 @@ fn take_gather(job: &Mutex<Job>) -> Option<(usize, GatherCall)> {
 
 impl Helper {
     /// Has the second thread wait for the start, if it can be had with the right to run before others: without that right
-    /// the first thread could end up waiting for it. `scratch`: the bytes of its buffer.
-    fn of(second: Second, scratch: usize) -> Helper {
+    /// the first thread could end up waiting for it. `second`: where it has been started already. `scratch`: the bytes of
+    /// its buffer.
+    fn of(second: Option<Second>, cpus: Option<Cpus>, scratch: usize) -> Option<Helper> {
+        // Before the stop the CPUs of a busy target are not for it.
+        let (second, here) = match (second, cpus) {
+            (None, Some(cpus)) if !spare::cpu() => (Second::start_here()?, Some(cpus)),
+            (second, cpus) => (second.or_else(|| Second::start(cpus))?, None),
+        };
         let start = Arc::new(Start::default());
-        let waits = start.clone();
+        let (waits, first) = (start.clone(), thread::current());
         second.give(move || {
-            if !sys::run_first() {
+            if !spare::run_first() {
                 return;
             }
             let mut buffer = gather::scratch(scratch);
             waits.ready.store(true, Ordering::Release);
+            first.unpark();
             while !waits.begun.load(Ordering::Acquire) {
-                std::thread::park();
+                thread::park();
             }
             if let Some(work) = waits.work.get() {
                 // The first thread meets the same errors.
@@ -230,8 +238,27 @@ impl Helper {
                 let order = (0..work.copies).chain((work.copies..work.calls.len()).rev());
                 let _ = work.run(order, &mut buffer);
             }
+            // To give it back would take a CPU from the target.
+            std::mem::forget(buffer);
         });
-        Helper { second, start }
+        Some(Helper { second, start, here })
+    }
+
+    /// Up and waiting before the target is stopped, or left to come when it can.
+    fn await_ready(&self) {
+        let begun = Instant::now();
+        while !self.start.ready.load(Ordering::Acquire) {
+            let Some(left) = HELPER_START.checked_sub(begun.elapsed()) else {
+                return;
+            };
+            match self.here {
+                None => std::hint::spin_loop(),
+                Some(_) => thread::park_timeout(left),
+            }
+        }
+        if let Some(Cpus { all, .. }) = &self.here {
+            self.second.send_to(all);
+        }
     }
 }
 

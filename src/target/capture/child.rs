@@ -27,6 +27,7 @@ use super::store::{Run, Store};
 use super::tracer::{StopError, Tracer};
 use crate::error::Error;
 use crate::memory::{Missing, Planner};
+use crate::spare::{self, Cpus, Scheduling};
 use crate::target::cgroup::quota::{CpuQuota, run_first, share_cpu_with_parent};
 use crate::target::host::volunteer_for_oom;
 use crate::target::process::LiveProcess;
@@ -354,7 +355,13 @@ fn paused(
     };
     // While this process waits for a CPU the target stands still. It is short, and the timer ends it in any case. The
     // second thread takes the same priority.
+    let scheduling = Scheduling::of_this_thread();
     let ahead = run_first(max);
+    let shared = ahead && spare::has_two_cpus();
+    // A thread that is ahead of all is moved to a CPU where somebody waits to be moved by it: soon that is a CPU of the
+    // target's, which is to have it when it runs on.
+    let cpus = if ahead { Cpus::of_this_thread() } else { None };
+    cpus.inspect(Cpus::stay);
     let quota = if ahead { None } else { CpuQuota::own() };
     let by_quota = quota
         .as_ref()
@@ -382,7 +389,7 @@ fn paused(
         .collect();
     let how = (shift, store.pass());
     let second = learned.second.take();
-    let again = Again::prepare(&learned.calls, gathering, parts, how, copier, ahead, second);
+    let again = Again::prepare(&learned.calls, gathering, parts, how, copier, (shared, cpus), second);
     let throttled = quota.as_ref().and_then(|quota| {
         share_cpu_with_parent();
         quota.await_period();
@@ -390,7 +397,8 @@ fn paused(
     });
     let budget = (max, by_quota, load);
     let (mut tracer, deadline) = stop(process, store.region().header(), &mut timer, budget)?;
-    let brought = again.copy(deadline)?;
+    let mut brought = again.copy(deadline)?;
+    let second = brought.second.take();
     learned.brought = brought.copied;
     learned.gathered_bytes = brought.gathered_bytes;
     for (list, call) in brought.left {
@@ -410,7 +418,15 @@ fn paused(
     header.released_ns.store(monotonic_ns(), Ordering::Release);
     // Nobody waits for the rest, unless threads are held until the end of this process.
     if left == 0 {
-        sys::run_like(nix::unistd::getppid());
+        // With the end of this process the second thread wakes up, and takes the CPU it is on.
+        if let Some(second) = &second {
+            second.schedule(&scheduling);
+            cpus.inspect(|Cpus { here, .. }| second.send_to(here));
+        }
+        scheduling.restore();
+        if spare::cpu() {
+            cpus.inspect(Cpus::use_all);
+        }
         // There is something for the parent to do meanwhile, and it may take a while to wake up.
         let _ = tell.map(|tell| nix::unistd::write(tell, &[0]));
     }
@@ -427,7 +443,7 @@ fn paused(
     header.late_threads.store(tracer.late as u32, Ordering::Relaxed);
     header.gone_threads.store(tracer.gone() as u32, Ordering::Relaxed);
     // Threads that only the end of this process lets go are held until then: the timer goes on.
-    std::mem::forget(timer);
+    std::mem::forget((timer, second));
     Ok(())
 }
 

@@ -3,10 +3,15 @@
 #![allow(unsafe_code)]
 
 use std::os::unix::thread::JoinHandleExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::thread::Thread;
+use std::thread::{JoinHandle, Thread};
 
-use crate::spare::Cpus;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::{Pid, gettid};
+
+use crate::spare::{Cpus, Scheduling};
 
 /// The stack of a thread that only copies and touches memory.
 const STACK: usize = 256 << 10;
@@ -18,36 +23,74 @@ type Job = Box<dyn FnOnce() + Send>;
 pub(super) struct Second {
     give: Sender<Job>,
     thread: Thread,
+    /// As the kernel names it; 0 until it has come up.
+    tid: Arc<AtomicI32>,
 }
 
 impl Second {
-    /// Starts it, on another CPU than this thread's where that can be had.
-    pub(super) fn start() -> Option<Second> {
-        let (give, jobs) = channel::<Job>();
-        let cpus = Cpus::of_this_thread();
-        let body = move || {
-            // The first comes once the thread has been told where to start.
-            let mut cpus = cpus;
-            for job in jobs {
-                if let Some(cpus) = cpus.take() {
-                    cpus.use_all();
-                }
-                job();
+    /// Starts it, on another CPU than that of the thread that `cpus` are of.
+    pub(super) fn start(cpus: Option<Cpus>) -> Option<Second> {
+        let (second, handle) = Second::spawn(move || {
+            // The thread has been told where to start by now.
+            if let Some(cpus) = cpus {
+                cpus.use_all();
             }
-        };
-        let thread = std::thread::Builder::new().stack_size(STACK).spawn(body).ok()?;
+        })?;
         if let Some(Cpus { others, .. }) = cpus {
             // SAFETY: a thread that has been neither joined nor detached, and a set of CPUs of the size that is said.
             let _ = unsafe {
                 libc::pthread_setaffinity_np(
-                    thread.as_pthread_t() as _,
+                    handle.as_pthread_t() as _,
                     size_of_val(&others),
                     std::ptr::from_ref(&others).cast(),
                 )
             };
         }
-        let thread = thread.thread().clone();
-        Some(Second { give, thread })
+        Some(second)
+    }
+
+    /// Starts it on the CPU on which this thread is to stay: it comes up when this one sleeps.
+    pub(super) fn start_here() -> Option<Second> {
+        Second::spawn(|| ()).map(|(second, _)| second)
+    }
+
+    /// `before`: what it does before its first job.
+    fn spawn(before: impl FnOnce() + Send + 'static) -> Option<(Second, JoinHandle<()>)> {
+        let (give, jobs) = channel::<Job>();
+        let tid = Arc::new(AtomicI32::new(0));
+        let own = tid.clone();
+        let body = move || {
+            own.store(gettid().as_raw(), Ordering::Release);
+            let mut before = Some(before);
+            for job in jobs {
+                if let Some(before) = before.take() {
+                    before();
+                }
+                job();
+            }
+        };
+        let handle = std::thread::Builder::new().stack_size(STACK).spawn(body).ok()?;
+        let thread = handle.thread().clone();
+        Some((Second { give, thread, tid }, handle))
+    }
+
+    /// From its next waking on it runs on these CPUs.
+    pub(super) fn send_to(&self, cpus: &CpuSet) {
+        if let Some(tid) = self.tid() {
+            let _ = sched_setaffinity(tid, cpus);
+        }
+    }
+
+    /// From its next waking on it is scheduled like this.
+    pub(super) fn schedule(&self, scheduling: &Scheduling) {
+        if let Some(tid) = self.tid() {
+            scheduling.give_to(tid);
+        }
+    }
+
+    fn tid(&self) -> Option<Pid> {
+        let tid = self.tid.load(Ordering::Acquire);
+        (tid > 0).then_some(Pid::from_raw(tid))
     }
 
     /// Gives it one more job.
@@ -70,7 +113,7 @@ mod tests {
 
     #[test]
     fn jobs_are_done_in_their_order_by_another_thread() {
-        let second = Second::start().unwrap();
+        let second = Second::start(Cpus::of_this_thread()).unwrap();
         let (tell, told) = channel();
         for job in 0..100 {
             let tell = tell.clone();

@@ -19,7 +19,7 @@ use super::region::Header;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::memory::Planner;
-use crate::spare;
+use crate::spare::{self, Cpus};
 use crate::target::cgroup::quota::KeptCpus;
 use crate::target::procdir::status_field;
 use crate::target::process::LiveProcess;
@@ -62,8 +62,13 @@ pub(crate) fn run(
     task.parent = std::process::id() as i32;
     let mut cpus = Some(KeptCpus::now());
     // Without it the end of the child is waited for.
-    let (told, tell) = pipe2(OFlag::O_CLOEXEC).ok().unzip();
-    let pid = match sys::fork().map_err(|errno| failed("fork", errno))? {
+    let (told, tell) = spare::cpu().then(|| pipe2(OFlag::O_CLOEXEC).ok()).flatten().unzip();
+    // Where the others are in use, the child starts on the CPU of this process, which is about to sleep.
+    let stay = if spare::cpu() { None } else { Cpus::of_this_thread() };
+    stay.inspect(Cpus::stay);
+    let forked = sys::fork();
+    stay.inspect(Cpus::use_all);
+    let pid = match forked.map_err(|errno| failed("fork", errno))? {
         ForkResult::Child => child::run(process, reader, store, make_planner, task, tell),
         ForkResult::Parent { child } => child,
     };

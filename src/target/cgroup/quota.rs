@@ -11,7 +11,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::{Pid, getpid, getppid};
 
 use super::{CgroupVersion, Place, ReadFile, field, read_host};
-use crate::target::sys;
+use crate::spare;
 
 /// How often the number of a period is looked up; a look costs some ten microseconds.
 const LOOK: Duration = Duration::from_micros(500);
@@ -134,9 +134,9 @@ const USUAL_REALTIME_SHARE: Duration = Duration::from_millis(900);
 /// Puts this thread ahead of all ordinary ones for a pause of at most `max`, where that is permitted and no share of
 /// real-time CPU could be used up by it; whether it is. No quota holds for it then.
 pub(crate) fn run_first(max: Duration) -> bool {
-    let ahead = enough_realtime(max) && sys::run_first();
+    let ahead = enough_realtime(max) && spare::run_first();
     if !ahead {
-        sys::run_often();
+        spare::run_often();
     }
     ahead
 }
@@ -179,7 +179,7 @@ impl Drop for KeptCpus {
 /// What a stop may last by the quota that would hold for it; `None`: no quota would.
 pub(crate) fn longest_stop(max: Duration) -> Option<Duration> {
     let quota = CpuQuota::own()?;
-    let ahead = enough_realtime(max) && sys::may_run_first();
+    let ahead = enough_realtime(max) && spare::may_run_first();
     (!ahead).then(|| quota.longest_stop())
 }
 

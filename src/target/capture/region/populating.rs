@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use super::{Region, Stretch};
-use crate::spare;
+use crate::spare::{self, Cpus};
 use crate::target::capture::second::Second;
 
 /// What still waits for its memory.
@@ -45,7 +45,7 @@ impl Populating {
         self.shared.lock().pieces.extend(pieces);
         self.shared.changed.notify_all();
         if self.second.is_none() && spare::cpu() {
-            self.second = Second::start();
+            self.second = Second::start(Cpus::of_this_thread());
             if let Some(second) = &self.second {
                 let shared = self.shared.clone();
                 second.give(move || shared.help());
