@@ -6,7 +6,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 
 /// As the scheduler's calls name the thread that makes them.
-const THIS_THREAD: Pid = Pid::from_raw(0);
+pub(super) const THIS_THREAD: Pid = Pid::from_raw(0);
 
 /// Where threads may run.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ impl Cpus {
         any.then_some(Cpus { all, here, others })
     }
 
-    /// This thread stays where it is, and so does what it makes from now on.
+    /// This thread runs where it was when this was asked, and nowhere else; so does what it makes from now on.
     pub fn stay(&self) {
         let _ = sched_setaffinity(THIS_THREAD, &self.here);
     }

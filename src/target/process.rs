@@ -249,7 +249,7 @@ impl LiveProcess {
             }
             Ok(_) => {}
             // It says nothing of the process.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => {
+            Err(error) if sys::shortage(&error).is_some() => {
                 return Err(Error::io(format!("reading /proc/{pid}/stat"), error));
             }
             Err(_) => return Err(gone(pid, "exited")),

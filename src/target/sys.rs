@@ -326,6 +326,12 @@ pub(crate) fn pagemap_scan(
     Ok((count, args.walk_end.max(last)))
 }
 
+/// What an error says when it is the tool that has no more descriptors or memory, whatever it was about.
+pub(crate) fn shortage(error: &io::Error) -> Option<Errno> {
+    let errno = Errno::from_raw(error.raw_os_error()?);
+    matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM).then_some(errno)
+}
+
 /// Turns an errno into the standard error.
 pub(crate) fn io_error(errno: Errno) -> io::Error {
     io::Error::from_raw_os_error(errno as i32)

@@ -22,8 +22,13 @@ const WORTH_SHARING: usize = 2 << 20;
 const SHORT_LIST: usize = 256 << 10;
 /// How long a helper may take to start.
 const HELPER_START: Duration = Duration::from_millis(1);
-/// How often the end of a call that the helper makes is looked for before it is given this CPU, should it need it.
+/// How often the end of a call that the helper makes is looked for before a helper that waits on this CPU is let go on.
 const SPINS: u32 = 2000;
+/// How often before one that something has driven from its CPU can come to this one: the kernel moves a thread to where
+/// nobody runs that is as important. Some milliseconds.
+const YIELDS: u32 = 20_000;
+/// How long this thread sleeps for that.
+const NAP: Duration = Duration::from_micros(50);
 
 /// One call: the pages, where they lie in the target, and their places in the region.
 struct Call {
@@ -77,12 +82,24 @@ pub(crate) struct Again {
     buffer: Vec<u8>,
 }
 
+/// Whether and how a second thread may help.
+#[derive(Debug)]
+pub(crate) enum Help {
+    /// It may not: the first one does not run before all others, and could end up waiting for it.
+    No,
+    /// It is on another CPU, where it has been started already or will be.
+    Beside(Option<Second>),
+    /// All CPUs are in use until the target stands still: it is started on that of the first one, and may run where the
+    /// first one may.
+    Here(Box<Cpus>),
+}
+
 /// The second thread, that will help.
 struct Helper {
     second: Second,
     start: Arc<Start>,
-    /// Where it may run once the target stands still, if it has been started on this CPU.
-    here: Option<Cpus>,
+    /// Where it may run from then on, if it has been started on this CPU.
+    here: Option<Box<Cpus>>,
 }
 
 /// What it waits for.
@@ -91,22 +108,21 @@ struct Start {
     /// Whether it does.
     ready: AtomicBool,
     begun: AtomicBool,
+    /// Whether there is nothing to do any more.
+    over: AtomicBool,
     work: OnceLock<Arc<Work>>,
 }
 
 impl Again {
     /// Prepares `calls`, each sorted by its place in the region, no page in two of them, and what the plans of
     /// `gathering` have planned for their areas. No page of them may be reached through the region before [`Again::copy`] has returned.
-    /// `shared`: whether a second thread may help, which takes that this one runs before all others, and where this one
-    /// could run before it was told to stay on its CPU. `second`: the second thread, where it has been started already.
     pub(crate) fn prepare(
         calls: &[Vec<Run>],
         gathering: Vec<(&mut GatherPlan, RecordArea)>,
         parts: Parts,
         (shift, pass): (u32, u8),
         copier: Copier,
-        (shared, cpus): (bool, Option<Cpus>),
-        second: Option<Second>,
+        help: Help,
     ) -> Again {
         let mut bytes = calls.iter().flatten().map(|run| run.pages << shift).sum::<usize>();
         let mut gathers = Vec::new();
@@ -124,9 +140,10 @@ impl Again {
             bytes += call.records().len() * shape.size();
         }
         let scratch = gather::scratch_bytes(gathers.iter().map(|records| &records.call));
-        let helper = (shared && bytes >= WORTH_SHARING)
-            .then(|| Helper::of(second, cpus, scratch))
-            .flatten();
+        let helper = match bytes >= WORTH_SHARING {
+            true => Helper::of(help, scratch),
+            false => None,
+        };
         let buffer = gather::scratch(scratch);
         let (jobs, short) = deal(calls, gathers, parts.data, shift);
         let work = Arc::new(Work {
@@ -171,11 +188,15 @@ impl Again {
             let mut looked = 0;
             while !outcome.finished.load(Ordering::Acquire) {
                 looked += 1;
-                match looked < SPINS {
-                    true => std::hint::spin_loop(),
-                    false => std::thread::yield_now(),
+                match looked {
+                    ..SPINS => std::hint::spin_loop(),
+                    SPINS..YIELDS => thread::yield_now(),
+                    YIELDS.. => thread::sleep(NAP),
                 }
             }
+        }
+        if let Some(Helper { start, .. }) = &self.helper {
+            start.over.store(true, Ordering::Release);
         }
         result?;
         let bytes = |outcome: &Outcome| outcome.bytes.load(Ordering::Relaxed);
@@ -199,7 +220,7 @@ pub(crate) struct Brought {
     pub gathered_bytes: u64,
     /// Calls that gather whose turn did not come, each with its list.
     pub left: Vec<(usize, GatherCall)>,
-    /// The second thread, if it was to help; it sleeps now.
+    /// The second thread, if it was to help; it has nothing to do any more.
     pub second: Option<Second>,
 }
 
@@ -212,18 +233,25 @@ fn take_gather(job: &Mutex<Job>) -> Option<(usize, GatherCall)> {
 
 impl Helper {
     /// Has the second thread wait for the start, if it can be had with the right to run before others: without that right
-    /// the first thread could end up waiting for it. `second`: where it has been started already. `scratch`: the bytes of
-    /// its buffer.
-    fn of(second: Option<Second>, cpus: Option<Cpus>, scratch: usize) -> Option<Helper> {
-        // Before the stop the CPUs of a busy target are not for it.
-        let (second, here) = match (second, cpus) {
-            (None, Some(cpus)) if !spare::cpu() => (Second::start_here()?, Some(cpus)),
-            (second, cpus) => (second.or_else(|| Second::start(cpus))?, None),
+    /// the first thread could end up waiting for it. `scratch`: the bytes of its buffer.
+    fn of(help: Help, scratch: usize) -> Option<Helper> {
+        let (second, here) = match help {
+            Help::No => return None,
+            Help::Beside(second) => (second.or_else(|| Second::start(Cpus::of_this_thread()))?, None),
+            Help::Here(cpus) => {
+                // Woken up by the other, this thread would be moved to a CPU of the target's for its sake.
+                cpus.stay();
+                let Some(second) = Second::start_here() else {
+                    cpus.use_all();
+                    return None;
+                };
+                (second, Some(cpus))
+            }
         };
         let start = Arc::new(Start::default());
         let (waits, first) = (start.clone(), thread::current());
         second.give(move || {
-            if !spare::run_first() {
+            if waits.over.load(Ordering::Acquire) || !spare::run_first() {
                 return;
             }
             let mut buffer = gather::scratch(scratch);
@@ -238,7 +266,7 @@ impl Helper {
                 let order = (0..work.copies).chain((work.copies..work.calls.len()).rev());
                 let _ = work.run(order, &mut buffer);
             }
-            // To give it back would take a CPU from the target.
+            // To give it back would take a CPU from the target, which may be about to run on.
             std::mem::forget(buffer);
         });
         Some(Helper { second, start, here })
@@ -249,15 +277,16 @@ impl Helper {
         let begun = Instant::now();
         while !self.start.ready.load(Ordering::Acquire) {
             let Some(left) = HELPER_START.checked_sub(begun.elapsed()) else {
-                return;
+                break;
             };
             match self.here {
                 None => std::hint::spin_loop(),
                 Some(_) => thread::park_timeout(left),
             }
         }
-        if let Some(Cpus { all, .. }) = &self.here {
-            self.second.send_to(all);
+        if let Some(cpus) = &self.here {
+            self.second.send_to(&cpus.all);
+            cpus.use_all();
         }
     }
 }

@@ -16,7 +16,7 @@ use nix::sys::time::TimeSpec;
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 
-use super::again::Again;
+use super::again::{Again, Help};
 use super::cost::PauseLoad;
 use super::deadline::Deadline;
 use super::engine::{End, Engine, Learned, Limits, covers};
@@ -79,6 +79,8 @@ pub(crate) enum Failure {
     CannotFit = 5,
     /// The threads did not stop in time.
     TooSlow = 6,
+    /// The tool has no more descriptors or memory.
+    Short = 7,
 }
 
 impl Failure {
@@ -90,6 +92,7 @@ impl Failure {
             4 => Failure::ReadRefused,
             5 => Failure::CannotFit,
             6 => Failure::TooSlow,
+            7 => Failure::Short,
             _ => Failure::Internal,
         }
     }
@@ -138,7 +141,8 @@ pub(crate) fn prepare_panics() {
     });
 }
 
-/// The body of the child. `tell`: a pipe that is written to when the target has been let go, and closed when all is done.
+/// The body of the child. `tell`: a pipe that is closed when all is done, and, where the parent has a CPU to itself, written
+/// to when the target has been let go.
 pub(crate) fn run(
     process: &LiveProcess,
     reader: &mut dyn RangeReader,
@@ -167,8 +171,11 @@ pub(crate) fn run(
         header.set_message(&failed.message);
         header.failure.store(failed.why as u32, Ordering::Release);
     }
-    // The parent need not wait until this process's memory is given back.
-    drop(tell);
+    // The parent need not wait until this process's memory is given back, unless that takes the CPU that it is to have.
+    match spare::cpu() {
+        true => drop(tell),
+        false => std::mem::forget(tell),
+    }
     sys::exit_now(0)
 }
 
@@ -201,6 +208,15 @@ impl Failed {
     }
 }
 
+impl Failed {
+    fn short(errno: Errno) -> Failed {
+        Failed {
+            errno: errno as i32,
+            ..Failed::new(Failure::Short, "")
+        }
+    }
+}
+
 impl From<ReadError> for Failed {
     fn from(error: ReadError) -> Failed {
         match error {
@@ -210,6 +226,7 @@ impl From<ReadError> for Failed {
                 errno: errno as i32,
                 ..Failed::new(Failure::ReadRefused, "")
             },
+            ReadError::Short(errno) => Failed::short(errno),
         }
     }
 }
@@ -227,6 +244,7 @@ impl From<StopError> for Failed {
                 thread,
                 ..Failed::new(Failure::PtraceRefused, "")
             },
+            StopError::Short(errno) => Failed::short(errno),
         }
     }
 }
@@ -235,6 +253,10 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Failed {
         match error {
             Error::TargetGone { what } => Failed::new(Failure::Gone, what),
+            Error::Io { ref source, .. } => {
+                let other = || Failed::new(Failure::Internal, error.to_string());
+                sys::shortage(source).map_or_else(other, Failed::short)
+            }
             other => Failed::new(Failure::Internal, other.to_string()),
         }
     }
@@ -346,7 +368,8 @@ fn paused(
 ) -> Result<(), Failed> {
     // Everything that can be done before threads are attached is: from then on a thread that a signal reaches stands
     // still until the stop is over.
-    let listed = process.proc().numbers("task").map_err(|_| StopError::Gone)?;
+    let listed = process.proc().numbers("task");
+    let listed = listed.map_err(|error| StopError::of_listing(&error))?;
     let threads = listed.len() as u64;
     store.region().header().threads.store(threads as u32, Ordering::Relaxed);
     let load = PauseLoad {
@@ -357,11 +380,13 @@ fn paused(
     // second thread takes the same priority.
     let scheduling = Scheduling::of_this_thread();
     let ahead = run_first(max);
-    let shared = ahead && spare::has_two_cpus();
-    // A thread that is ahead of all is moved to a CPU where somebody waits to be moved by it: soon that is a CPU of the
-    // target's, which is to have it when it runs on.
-    let cpus = if ahead { Cpus::of_this_thread() } else { None };
-    cpus.inspect(Cpus::stay);
+    let spare = spare::cpu();
+    let home = Cpus::of_this_thread();
+    let help = match (learned.second.take(), home) {
+        _ if !ahead || !spare::has_two_cpus() => Help::No,
+        (None, Some(cpus)) if !spare => Help::Here(Box::new(cpus)),
+        (second, _) => Help::Beside(second),
+    };
     let quota = if ahead { None } else { CpuQuota::own() };
     let by_quota = quota
         .as_ref()
@@ -388,8 +413,7 @@ fn paused(
         .filter_map(|plan| areas(plan).map(|area| (plan, area)))
         .collect();
     let how = (shift, store.pass());
-    let second = learned.second.take();
-    let again = Again::prepare(&learned.calls, gathering, parts, how, copier, (shared, cpus), second);
+    let again = Again::prepare(&learned.calls, gathering, parts, how, copier, help);
     let throttled = quota.as_ref().and_then(|quota| {
         share_cpu_with_parent();
         quota.await_period();
@@ -418,17 +442,22 @@ fn paused(
     header.released_ns.store(monotonic_ns(), Ordering::Release);
     // Nobody waits for the rest, unless threads are held until the end of this process.
     if left == 0 {
+        timer.disarm();
+        if spare {
+            scheduling.restore();
+            // There is something for the parent to do meanwhile, and it may take a while to wake up.
+            let _ = tell.map(|tell| nix::unistd::write(tell, &[0]));
+        } else {
+            // If the kernel has moved it meanwhile, that was to a CPU of the target's.
+            home.inspect(Cpus::stay);
+            scheduling.restore();
+        }
         // With the end of this process the second thread wakes up, and takes the CPU it is on.
         if let Some(second) = &second {
             second.schedule(&scheduling);
-            cpus.inspect(|Cpus { here, .. }| second.send_to(here));
+            home.filter(|_| !spare)
+                .inspect(|Cpus { here, .. }| second.send_to(here));
         }
-        scheduling.restore();
-        if spare::cpu() {
-            cpus.inspect(Cpus::use_all);
-        }
-        // There is something for the parent to do meanwhile, and it may take a while to wake up.
-        let _ = tell.map(|tell| nix::unistd::write(tell, &[0]));
     }
     if quota.and_then(|quota| quota.throttled()) != throttled {
         header.throttled.store(1, Ordering::Release);
@@ -442,7 +471,8 @@ fn paused(
     header.threads.store(tracer.threads() as u32, Ordering::Relaxed);
     header.late_threads.store(tracer.late as u32, Ordering::Relaxed);
     header.gone_threads.store(tracer.gone() as u32, Ordering::Relaxed);
-    // Threads that only the end of this process lets go are held until then: the timer goes on.
+    // Threads that only the end of this process lets go are held until then: the timer goes on. The second thread is not
+    // woken to end before the others.
     std::mem::forget((timer, second));
     Ok(())
 }
@@ -552,6 +582,17 @@ impl KillTimer {
             KillTimer::Alarm => sys::alarm_after(after),
         }
         .map_err(timer_failed)
+    }
+
+    /// From now on it kills nobody.
+    fn disarm(&mut self) {
+        match self {
+            KillTimer::Posix(timer) => drop(timer.set(
+                Expiration::OneShot(TimeSpec::from_duration(Duration::ZERO)),
+                TimerSetTimeFlags::empty(),
+            )),
+            KillTimer::Alarm => drop(nix::unistd::alarm::cancel()),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use self::child::{Mode, Task};
 pub use self::cost::PauseLoad;
-use self::reader::{ProcessReader, RangeReader};
+use self::reader::{ProcessReader, RangeReader, ReadError};
 use self::region::{Header, RecordsHeader};
 use self::store::Store;
 use self::verdict::{parts_of, pause_of, quota_of};
@@ -31,7 +31,7 @@ use super::cgroup::CgroupFacts;
 use super::host::memory_available_bytes;
 use super::pages::PageMap;
 use super::process::{LiveProcess, gone};
-use super::sys::monotonic_ns;
+use super::sys::{self, monotonic_ns};
 use crate::error::{Error, Result};
 use crate::memory::{Addr, Gather, Gathered, Memory, MemoryError, Missing, Planner, Range, Records, Request};
 
@@ -83,6 +83,9 @@ pub enum Incomplete {
     /// Reading the running target took too long.
     #[error("reading the running target took too long")]
     TimeSpent,
+    /// The process that captures ended before its time.
+    #[error("the capturing process was killed before it had checked that what it read was still mapped")]
+    Unchecked,
     /// The byte budget was used up.
     #[error("the byte budget was spent before everything was read")]
     BytesSpent,
@@ -239,6 +242,12 @@ impl LiveProcess {
         let mut reader = ProcessReader::new(self, PageMap::new(pagemap));
         let readable: Vec<(u64, u64)> = match reader.readable() {
             Ok(ranges) => ranges.iter().map(|range| (range.start, range.end)).collect(),
+            Err(ReadError::Short(errno)) => {
+                return Err(Error::io(
+                    format!("reading /proc/{}/maps", self.pid()),
+                    sys::io_error(errno),
+                ));
+            }
             Err(_) => return Err(self.recheck().err().unwrap_or_else(|| gone(self.pid(), "exited"))),
         };
         let mut store =

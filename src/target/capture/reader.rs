@@ -9,11 +9,13 @@ use nix::errno::Errno;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
 use nix::unistd::Pid;
 
+use crate::error::Error;
 use crate::memory::Range;
 use crate::target::maps::{Backing, Mapping, Maps};
 use crate::target::modules::FileId;
 use crate::target::pages::{Ask, PageMap, PageRun};
 use crate::target::process::LiveProcess;
+use crate::target::sys;
 
 /// A stretch of memory that may be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,18 @@ pub(crate) enum ReadError {
     Gone,
     /// The kernel refuses.
     Refused(Errno),
+    /// The tool has no more descriptors or memory.
+    Short(Errno),
+}
+
+impl ReadError {
+    /// What became of reading the mappings.
+    fn of_maps(error: &Error) -> ReadError {
+        match error {
+            Error::Io { source, .. } => sys::shortage(source).map_or(ReadError::Gone, ReadError::Short),
+            _ => ReadError::Gone,
+        }
+    }
 }
 
 /// A source of bytes.
@@ -157,7 +171,7 @@ pub(crate) fn readable(maps: &Maps, image: Option<FileId>) -> Vec<Readable> {
 
 impl RangeReader for ProcessReader<'_> {
     fn readable(&mut self) -> Result<Vec<Readable>, ReadError> {
-        let maps = self.process.maps().map_err(|_| ReadError::Gone)?;
+        let maps = self.process.maps().map_err(|error| ReadError::of_maps(&error))?;
         Ok(readable(&maps, self.process.image(&maps)))
     }
 

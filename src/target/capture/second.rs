@@ -74,14 +74,14 @@ impl Second {
         Some((Second { give, thread, tid }, handle))
     }
 
-    /// From its next waking on it runs on these CPUs.
+    /// It runs on these CPUs, if it sleeps from its next waking on.
     pub(super) fn send_to(&self, cpus: &CpuSet) {
         if let Some(tid) = self.tid() {
             let _ = sched_setaffinity(tid, cpus);
         }
     }
 
-    /// From its next waking on it is scheduled like this.
+    /// It is scheduled like this.
     pub(super) fn schedule(&self, scheduling: &Scheduling) {
         if let Some(tid) = self.tid() {
             scheduling.give_to(tid);

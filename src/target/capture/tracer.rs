@@ -2,6 +2,7 @@
 //! consumed, so that at every instant the death of the tracer leaves each thread running and each signal delivered.
 
 use std::collections::HashSet;
+use std::io;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -29,6 +30,15 @@ pub(crate) enum StopError {
     Gone,
     /// Not all threads stopped in time; this one did not.
     TooSlow(i32),
+    /// The tool has no more descriptors or memory.
+    Short(Errno),
+}
+
+impl StopError {
+    /// What became of listing the threads.
+    pub(crate) fn of_listing(error: &io::Error) -> StopError {
+        sys::shortage(error).map_or(StopError::Gone, StopError::Short)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +99,8 @@ impl<'a> Tracer<'a> {
 
     /// Attaches to the threads that are listed and not attached yet; how many.
     fn seize_new(&mut self) -> Result<usize, StopError> {
-        let tids = self.process.proc().numbers("task").map_err(|_| StopError::Gone)?;
+        let tids = self.process.proc().numbers("task");
+        let tids = tids.map_err(|error| StopError::of_listing(&error))?;
         let before = self.threads.len();
         for tid in tids {
             if self.known.contains(&tid) {

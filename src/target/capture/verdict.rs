@@ -49,6 +49,10 @@ impl LiveProcess {
                 let errno = Errno::from_raw(header.errno.load(Ordering::Relaxed));
                 return Err(self.refused(access, &io_error(errno)));
             }
+            Failure::Short => {
+                let errno = Errno::from_raw(header.errno.load(Ordering::Relaxed));
+                return Err(Error::io(format!("reading process {pid}"), io_error(errno)));
+            }
             Failure::CannotFit => {
                 let floor = Duration::from_nanos(header.message().parse().unwrap_or(0));
                 let threads = header.threads.load(Ordering::Relaxed);
@@ -84,8 +88,11 @@ impl LiveProcess {
                 Err(Error::io("the capture was called off", interrupted))
             }
             Ended::Exited if phase == Phase::Released => Ok(completeness(header, mode)),
-            // Reading was over; only letting go took too long, and the kernel has finished that.
-            Ended::Killed(_) | Ended::Overdue if phase >= Phase::Releasing => Ok(completeness(header, mode)),
+            Ended::Killed(_) | Ended::Overdue if phase == Phase::Released => Ok(completeness(header, mode)),
+            // Reading was over, and what was left of letting go the kernel has done.
+            Ended::Killed(_) | Ended::Overdue if phase == Phase::Releasing => {
+                Ok(completeness(header, mode).and(Err(Incomplete::Unchecked)))
+            }
             // A filter kills for the call that a refusal of would be an answer to.
             Ended::Killed(Signal::SIGSYS) => Err(self.refused(Access::Ptrace, &io_error(Errno::ENOSYS))),
             Ended::Killed(_) | Ended::Overdue if phase == Phase::Stopped => Ok(Err(Incomplete::PauseSpent)),

@@ -62,7 +62,7 @@ pub(crate) fn run(
     task.parent = std::process::id() as i32;
     let mut cpus = Some(KeptCpus::now());
     // Without it the end of the child is waited for.
-    let (told, tell) = spare::cpu().then(|| pipe2(OFlag::O_CLOEXEC).ok()).flatten().unzip();
+    let (told, tell) = pipe2(OFlag::O_CLOEXEC).ok().unzip();
     // Where the others are in use, the child starts on the CPU of this process, which is about to sleep.
     let stay = if spare::cpu() { None } else { Cpus::of_this_thread() };
     stay.inspect(Cpus::stay);
@@ -86,7 +86,7 @@ pub(crate) fn run(
     loop {
         let now = monotonic_ns();
         let overdue = match (task.mode, store.region().header().interrupt_ns.load(Ordering::Acquire)) {
-            (Mode::Pause(max), begin) if begin != 0 && holds(store.region().header()) => {
+            (Mode::Pause(max), begin) if holds(store.region().header()) => {
                 begin.saturating_add(max.as_nanos() as u64).saturating_add(SLACK_NS)
             }
             _ => started.saturating_add(patience),
@@ -120,7 +120,8 @@ pub(crate) fn run(
 
 /// Whether the child holds a thread of the target.
 fn holds(header: &Header) -> bool {
-    Phase::of(header) < Phase::Released || header.held_in_kernel.load(Ordering::Acquire) > 0
+    let released = header.released_ns.load(Ordering::Acquire) != 0;
+    header.interrupt_ns.load(Ordering::Acquire) != 0 && (!released || header.held_in_kernel.load(Ordering::Acquire) > 0)
 }
 
 fn failed(what: &str, errno: Errno) -> Error {
