@@ -1,4 +1,4 @@
-//! Whether a second thread of the tool would have a CPU to itself. A target that is busy, and whatever else runs on the
+//! Which CPUs the tool may use, and when. A target that is busy, and whatever else runs on the
 //! machine, comes first: where all other CPUs are in use, what two threads could share is done by one, and a scan takes
 //! longer instead of taking more from others. Of the moment in which the target stands still this says nothing: its CPUs are
 //! free then.

@@ -11,11 +11,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{SigEvent, SigSet, SigevNotify, Signal};
-use nix::sys::time::TimeSpec;
-use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
-use nix::time::ClockId;
+use nix::sys::signal::{SigSet, Signal};
 
+use self::failure::Failed;
+pub(crate) use self::failure::Failure;
+use self::timer::KillTimer;
 use super::again::{Again, Help};
 use super::cost::PauseLoad;
 use super::deadline::Deadline;
@@ -25,7 +25,6 @@ use super::reader::{RangeReader, ReadError};
 use super::region::Header;
 use super::store::{Run, Store};
 use super::tracer::{StopError, Tracer};
-use crate::error::Error;
 use crate::memory::{Missing, Planner};
 use crate::spare::{self, Cpus, Scheduling};
 use crate::target::cgroup::quota::{CpuQuota, run_first, share_cpu_with_parent};
@@ -57,43 +56,6 @@ impl Phase {
             2 => Phase::Stopped,
             3 => Phase::Releasing,
             _ => Phase::Released,
-        }
-    }
-}
-
-/// Why the child gave up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub(crate) enum Failure {
-    /// It did not.
-    None = 0,
-    /// A bug; the message says more.
-    Internal = 1,
-    /// The target is gone; the message says how.
-    Gone = 2,
-    /// Attaching was refused.
-    PtraceRefused = 3,
-    /// Reading was refused.
-    ReadRefused = 4,
-    /// So many threads cannot be stopped within the budget; nothing was stopped.
-    CannotFit = 5,
-    /// The threads did not stop in time.
-    TooSlow = 6,
-    /// The tool has no more descriptors or memory.
-    Short = 7,
-}
-
-impl Failure {
-    pub(crate) fn of(header: &Header) -> Failure {
-        match header.failure.load(Ordering::Acquire) {
-            0 => Failure::None,
-            2 => Failure::Gone,
-            3 => Failure::PtraceRefused,
-            4 => Failure::ReadRefused,
-            5 => Failure::CannotFit,
-            6 => Failure::TooSlow,
-            7 => Failure::Short,
-            _ => Failure::Internal,
         }
     }
 }
@@ -159,17 +121,10 @@ pub(crate) fn run(
     let failed = match done {
         Ok(Ok(())) => None,
         Ok(Err(failed)) => Some(failed),
-        Err(panic) => Some(Failed {
-            why: Failure::Internal,
-            message: panic_text(&*panic),
-            ..Failed::default()
-        }),
+        Err(panic) => Some(Failed::of_panic(&*panic)),
     };
     if let Some(failed) = failed {
-        header.errno.store(failed.errno, Ordering::Relaxed);
-        header.thread.store(failed.thread, Ordering::Relaxed);
-        header.set_message(&failed.message);
-        header.failure.store(failed.why as u32, Ordering::Release);
+        failed.tell(header);
     }
     // The parent need not wait until this process's memory is given back, unless that takes the CPU that it is to have.
     match spare::cpu() {
@@ -177,97 +132,6 @@ pub(crate) fn run(
         false => std::mem::forget(tell),
     }
     sys::exit_now(0)
-}
-
-/// A failure on its way to the header.
-struct Failed {
-    why: Failure,
-    errno: i32,
-    thread: i32,
-    message: String,
-}
-
-impl Default for Failed {
-    fn default() -> Failed {
-        Failed {
-            why: Failure::Internal,
-            errno: 0,
-            thread: 0,
-            message: String::new(),
-        }
-    }
-}
-
-impl Failed {
-    fn new(why: Failure, message: impl Into<String>) -> Failed {
-        Failed {
-            why,
-            message: message.into(),
-            ..Failed::default()
-        }
-    }
-}
-
-impl Failed {
-    fn short(errno: Errno) -> Failed {
-        Failed {
-            errno: errno as i32,
-            ..Failed::new(Failure::Short, "")
-        }
-    }
-}
-
-impl From<ReadError> for Failed {
-    fn from(error: ReadError) -> Failed {
-        match error {
-            ReadError::Gone => Failed::new(Failure::Gone, ""),
-            ReadError::Fault => Failed::new(Failure::Internal, "a fault outside of any page"),
-            ReadError::Refused(errno) => Failed {
-                errno: errno as i32,
-                ..Failed::new(Failure::ReadRefused, "")
-            },
-            ReadError::Short(errno) => Failed::short(errno),
-        }
-    }
-}
-
-impl From<StopError> for Failed {
-    fn from(error: StopError) -> Failed {
-        match error {
-            StopError::Gone => Failed::new(Failure::Gone, ""),
-            StopError::TooSlow(thread) => Failed {
-                thread,
-                ..Failed::new(Failure::TooSlow, "")
-            },
-            StopError::Refused(errno, thread) => Failed {
-                errno: errno as i32,
-                thread,
-                ..Failed::new(Failure::PtraceRefused, "")
-            },
-            StopError::Short(errno) => Failed::short(errno),
-        }
-    }
-}
-
-impl From<Error> for Failed {
-    fn from(error: Error) -> Failed {
-        match error {
-            Error::TargetGone { what } => Failed::new(Failure::Gone, what),
-            Error::Io { ref source, .. } => {
-                let other = || Failed::new(Failure::Internal, error.to_string());
-                sys::shortage(source).map_or_else(other, Failed::short)
-            }
-            other => Failed::new(Failure::Internal, other.to_string()),
-        }
-    }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("panic").to_owned()
 }
 
 fn set_up(parent: i32) -> Result<(), Failed> {
@@ -342,21 +206,19 @@ fn capture(
             let mut planner = make_planner();
             let learned = rehearsal.learned()?;
             let limits = (task.bytes, max);
-            paused(process, reader, store, learned, &mut *planner, limits, tell)?;
+            // A target that was stopped has been checked then, and may do what it likes now.
+            if paused(process, reader, store, learned, &mut *planner, limits, tell)? {
+                enter(store.region().header(), Phase::Released);
+            }
+            return Ok(());
         }
     }
-    // A target that was stopped has been checked then, and may do what it likes now.
-    if !matches!(task.mode, Mode::Pause(_)) {
-        process.recheck()?;
-    }
-    store
-        .region()
-        .header()
-        .phase
-        .store(Phase::Released as u32, Ordering::Release);
+    process.recheck()?;
+    enter(store.region().header(), Phase::Released);
     Ok(())
 }
 
+/// Reads a target that stands still. Returns whether what was read has been checked since.
 fn paused(
     process: &LiveProcess,
     reader: &mut dyn RangeReader,
@@ -365,7 +227,7 @@ fn paused(
     planner: &mut dyn Planner,
     (bytes, max): (u64, Duration),
     tell: Option<&OwnedFd>,
-) -> Result<(), Failed> {
+) -> Result<bool, Failed> {
     // Everything that can be done before threads are attached is: from then on a thread that a signal reaches stands
     // still until the stop is over.
     let listed = process.proc().numbers("task");
@@ -462,7 +324,7 @@ fn paused(
     if quota.and_then(|quota| quota.throttled()) != throttled {
         header.throttled.store(1, Ordering::Release);
     }
-    drop_what_moved(process, reader, store, &copied, &planned);
+    let checked = drop_what_moved(process, reader, store, &copied, &planned);
     planned
         .iter()
         .for_each(|planned| planned.drop_unnamed(store, &gathered));
@@ -474,7 +336,7 @@ fn paused(
     // Threads that only the end of this process lets go are held until then: the timer goes on. The second thread is not
     // woken to end before the others.
     std::mem::forget((timer, second));
-    Ok(())
+    Ok(checked)
 }
 
 /// Stops the target; from its first line to the release every line is part of what the budget is for. Also returns when
@@ -512,19 +374,19 @@ fn enter(header: &Header, phase: Phase) {
 }
 
 /// The mappings were looked up shortly before the stop. What is not mapped as something to be read any more may not
-/// have been when it was copied.
+/// have been when it was copied. Returns whether that could be looked up.
 fn drop_what_moved(
     process: &LiveProcess,
     reader: &mut dyn RangeReader,
     store: &mut Store,
     copied: &[Run],
     planned: &[Planned],
-) {
-    // A target that has exited or called exec since was there while it was read.
-    let Ok(readable) = reader.readable() else { return };
-    if process.recheck_stopped().is_err() {
-        return;
-    }
+) -> bool {
+    let readable = match reader.readable() {
+        Ok(readable) if process.recheck_stopped().is_ok() => readable,
+        // A target that has exited or called exec since was there while it was read.
+        lookup => return !matches!(lookup, Err(ReadError::Short(_))),
+    };
     let shift = store.page_shift();
     for run in copied
         .iter()
@@ -542,6 +404,7 @@ fn drop_what_moved(
             }
         }
     }
+    true
 }
 
 /// Notes what time it is for the bytes about to be read.
@@ -551,51 +414,5 @@ fn stamp(header: &Header) {
     header.realtime_ns.store(since.as_nanos() as u64, Ordering::Release);
 }
 
-/// A timer that kills this process: the second belt, for when the parent is slow or stopped.
-enum KillTimer {
-    /// Sends SIGKILL.
-    Posix(Timer),
-    /// Sends SIGALRM, whose default action is as deadly while nobody changes it; for when the user's queue of signals
-    /// is full, from which the first kind takes an entry.
-    Alarm,
-}
-
-impl KillTimer {
-    fn make() -> Result<KillTimer, Failed> {
-        let kill = SigevNotify::SigevSignal {
-            signal: Signal::SIGKILL,
-            si_value: 0,
-        };
-        match Timer::new(ClockId::CLOCK_MONOTONIC, SigEvent::new(kill)) {
-            Ok(timer) => Ok(KillTimer::Posix(timer)),
-            Err(Errno::EAGAIN) => Ok(KillTimer::Alarm),
-            Err(errno) => Err(timer_failed(errno)),
-        }
-    }
-
-    fn arm(&mut self, after: Duration) -> Result<(), Failed> {
-        match self {
-            KillTimer::Posix(timer) => timer.set(
-                Expiration::OneShot(TimeSpec::from_duration(after)),
-                TimerSetTimeFlags::empty(),
-            ),
-            KillTimer::Alarm => sys::alarm_after(after),
-        }
-        .map_err(timer_failed)
-    }
-
-    /// From now on it kills nobody.
-    fn disarm(&mut self) {
-        match self {
-            KillTimer::Posix(timer) => drop(timer.set(
-                Expiration::OneShot(TimeSpec::from_duration(Duration::ZERO)),
-                TimerSetTimeFlags::empty(),
-            )),
-            KillTimer::Alarm => drop(nix::unistd::alarm::cancel()),
-        }
-    }
-}
-
-fn timer_failed(errno: Errno) -> Failed {
-    Failed::new(Failure::Internal, format!("timer: {errno}"))
-}
+mod failure;
+mod timer;

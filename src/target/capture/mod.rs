@@ -83,8 +83,8 @@ pub enum Incomplete {
     /// Reading the running target took too long.
     #[error("reading the running target took too long")]
     TimeSpent,
-    /// The process that captures ended before its time.
-    #[error("the capturing process was killed before it had checked that what it read was still mapped")]
+    /// The process that captures was killed before it had looked at the mappings again, or could not do that.
+    #[error("whether everything that was read was still mapped could not be checked")]
     Unchecked,
     /// The byte budget was used up.
     #[error("the byte budget was spent before everything was read")]

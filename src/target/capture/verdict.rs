@@ -87,10 +87,9 @@ impl LiveProcess {
                 let interrupted = std::io::Error::new(std::io::ErrorKind::Interrupted, signal.as_str());
                 Err(Error::io("the capture was called off", interrupted))
             }
-            Ended::Exited if phase == Phase::Released => Ok(completeness(header, mode)),
-            Ended::Killed(_) | Ended::Overdue if phase == Phase::Released => Ok(completeness(header, mode)),
+            Ended::Exited | Ended::Killed(_) | Ended::Overdue if phase == Phase::Released => Ok(completeness(header, mode)),
             // Reading was over, and what was left of letting go the kernel has done.
-            Ended::Killed(_) | Ended::Overdue if phase == Phase::Releasing => {
+            Ended::Exited | Ended::Killed(_) | Ended::Overdue if phase == Phase::Releasing => {
                 Ok(completeness(header, mode).and(Err(Incomplete::Unchecked)))
             }
             // A filter kills for the call that a refusal of would be an answer to.
