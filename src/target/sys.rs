@@ -328,6 +328,10 @@ pub(crate) fn pagemap_scan(
 
 /// What an error says when it is the tool that has no more descriptors or memory, whatever it was about.
 pub(crate) fn shortage(error: &io::Error) -> Option<Errno> {
+    // The standard library's own answer where it could not have the memory to read a file into.
+    if error.raw_os_error().is_none() && error.kind() == io::ErrorKind::OutOfMemory {
+        return Some(Errno::ENOMEM);
+    }
     let errno = Errno::from_raw(error.raw_os_error()?);
     matches!(errno, Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM).then_some(errno)
 }

@@ -249,7 +249,7 @@ impl Helper {
             }
         };
         let start = Arc::new(Start::default());
-        let (waits, first) = (start.clone(), thread::current());
+        let (waits, first, own) = (start.clone(), thread::current(), here.clone());
         second.give(move || {
             if waits.over.load(Ordering::Acquire) || !spare::run_first() {
                 return;
@@ -260,6 +260,8 @@ impl Helper {
             while !waits.begun.load(Ordering::Acquire) {
                 thread::park();
             }
+            // It may have come up too late to be sent away.
+            own.inspect(|cpus| cpus.use_all());
             if let Some(work) = waits.work.get() {
                 // The first thread meets the same errors.
                 // What is gathered it takes from the end: pages that are neighbours share a lock of the target's.

@@ -21,10 +21,11 @@ use super::cost::PauseLoad;
 use super::deadline::Deadline;
 use super::engine::{End, Engine, Learned, Limits, covers};
 use super::gather::{GatherCall, GatherPlan, Planned};
-use super::reader::{RangeReader, ReadError};
+use super::reader::RangeReader;
 use super::region::Header;
 use super::store::{Run, Store};
 use super::tracer::{StopError, Tracer};
+use crate::error::Error;
 use crate::memory::{Missing, Planner};
 use crate::spare::{self, Cpus, Scheduling};
 use crate::target::cgroup::quota::{CpuQuota, run_first, share_cpu_with_parent};
@@ -385,7 +386,7 @@ fn drop_what_moved(
     let readable = match reader.readable() {
         Ok(readable) if process.recheck_stopped().is_ok() => readable,
         // A target that has exited or called exec since was there while it was read.
-        lookup => return !matches!(lookup, Err(ReadError::Short(_))),
+        _ => return matches!(process.recheck(), Err(Error::TargetGone { .. })),
     };
     let shift = store.page_shift();
     for run in copied

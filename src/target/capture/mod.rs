@@ -30,6 +30,7 @@ use self::watchdog::{Ended, Leaving};
 use super::cgroup::CgroupFacts;
 use super::host::memory_available_bytes;
 use super::pages::PageMap;
+use super::permissions::Access;
 use super::process::{LiveProcess, gone};
 use super::sys::{self, monotonic_ns};
 use crate::error::{Error, Result};
@@ -248,6 +249,7 @@ impl LiveProcess {
                     sys::io_error(errno),
                 ));
             }
+            Err(ReadError::Refused(errno)) => return Err(self.refused(Access::Memory, &sys::io_error(errno))),
             Err(_) => return Err(self.recheck().err().unwrap_or_else(|| gone(self.pid(), "exited"))),
         };
         let mut store =

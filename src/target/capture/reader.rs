@@ -68,8 +68,18 @@ impl ReadError {
     /// What became of reading the mappings.
     fn of_maps(error: &Error) -> ReadError {
         match error {
-            Error::Io { source, .. } => sys::shortage(source).map_or(ReadError::Gone, ReadError::Short),
-            _ => ReadError::Gone,
+            Error::TargetGone { .. } => ReadError::Gone,
+            Error::Io { source, .. } => ReadError::of(Errno::from_raw(source.raw_os_error().unwrap_or(libc::EIO))),
+            _ => ReadError::Refused(Errno::EACCES),
+        }
+    }
+
+    /// What this answer of the kernel's means.
+    fn of(errno: Errno) -> ReadError {
+        match sys::shortage(&sys::io_error(errno)) {
+            _ if errno == Errno::ESRCH => ReadError::Gone,
+            Some(errno) => ReadError::Short(errno),
+            None => ReadError::Refused(errno),
         }
     }
 }
@@ -117,8 +127,7 @@ impl Copier {
                 Ok(bytes) => Ok(bytes),
                 Err(Errno::EINTR) => continue,
                 Err(Errno::EFAULT) => Err(ReadError::Fault),
-                Err(Errno::ESRCH) => Err(ReadError::Gone),
-                Err(errno) => Err(ReadError::Refused(errno)),
+                Err(errno) => Err(ReadError::of(errno)),
             };
         }
     }
@@ -178,10 +187,7 @@ impl RangeReader for ProcessReader<'_> {
     fn presence(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
         self.pages
             .scan(start, end, ask, out)
-            .map_err(|error| match error.raw_os_error() {
-                Some(libc::ESRCH) | None => ReadError::Gone,
-                Some(code) => ReadError::Refused(Errno::from_raw(code)),
-            })
+            .map_err(|error| ReadError::of(Errno::from_raw(error.raw_os_error().unwrap_or(libc::ESRCH))))
     }
 
     fn read(&mut self, from: &[Range], into: &mut [IoSliceMut<'_>]) -> Result<usize, ReadError> {

@@ -9,6 +9,7 @@ use nix::errno::Errno;
 
 use super::cost::{PATIENCE_NS, SHORT_PATIENCE_NS};
 use super::deadline::Deadline;
+use crate::error::Error;
 use crate::target::procdir::Stat;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, Peek};
@@ -113,8 +114,10 @@ impl<'a> Tracer<'a> {
                 }
                 Err(Errno::ESRCH) => {}
                 // A main thread that has exited before the others stays listed as a zombie.
-                Err(Errno::EPERM) if matches!(self.kernel_state(tid), None | Some(b'Z' | b'X')) => {}
-                Err(_) if self.process.recheck().is_err() => return Err(StopError::Gone),
+                Err(Errno::EPERM) if matches!(self.kernel_state(tid), Ok(None | Some(b'Z' | b'X'))) => {}
+                Err(_) if matches!(self.process.recheck(), Err(Error::TargetGone { .. })) => {
+                    return Err(StopError::Gone);
+                }
                 Err(errno) => return Err(StopError::Refused(errno, tid)),
             }
         }
@@ -125,14 +128,19 @@ impl<'a> Tracer<'a> {
     /// exec has taken its number: it was dead when it was refused, and alive when asked.
     fn attach(&self, tid: i32) -> Result<(), Errno> {
         match sys::ptrace_seize(tid) {
-            Err(Errno::EPERM) if !matches!(self.kernel_state(tid), None | Some(b'Z' | b'X')) => sys::ptrace_seize(tid),
+            Err(Errno::EPERM) if !matches!(self.kernel_state(tid), Ok(None | Some(b'Z' | b'X'))) => {
+                sys::ptrace_seize(tid)
+            }
             result => result,
         }
     }
 
-    fn kernel_state(&self, tid: i32) -> Option<u8> {
-        let line = self.process.proc().read(&format!("task/{tid}/stat")).ok()?;
-        Some(Stat::parse(&line)?.state)
+    /// `None` if there is no such thread any more.
+    fn kernel_state(&self, tid: i32) -> Result<Option<u8>, StopError> {
+        match self.process.proc().read(&format!("task/{tid}/stat")) {
+            Ok(line) => Ok(Stat::parse(&line).map(|stat| stat.state)),
+            Err(error) => sys::shortage(&error).map_or(Ok(None), |errno| Err(StopError::Short(errno))),
+        }
     }
 
     /// Stops all threads, those born meanwhile too. On an error the caller must exit: that is what frees the target.
@@ -193,12 +201,14 @@ impl<'a> Tracer<'a> {
                 let Some(&(tid, _)) = self.threads.get(index) else {
                     continue;
                 };
-                let seen = wait_one(tid, Deadline::at(0), &mut self.met_signals)?;
-                let state = seen.or_else(|| match stuck.then(|| self.kernel_state(tid)) {
-                    Some(None | Some(b'Z' | b'X')) => Some(State::Gone),
-                    Some(Some(b'D')) => Some(State::InKernel),
-                    Some(Some(_)) | None => None,
-                });
+                let state = match wait_one(tid, Deadline::at(0), &mut self.met_signals)? {
+                    None if stuck => match self.kernel_state(tid)? {
+                        None | Some(b'Z' | b'X') => Some(State::Gone),
+                        Some(b'D') => Some(State::InKernel),
+                        Some(_) => None,
+                    },
+                    seen => seen,
+                };
                 match state {
                     Some(state) => self.set(index, state),
                     None if deadline.has_passed() => return Err(StopError::TooSlow(tid)),

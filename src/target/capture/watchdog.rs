@@ -29,7 +29,7 @@ use crate::target::sys::{self, monotonic_ns};
 const TICK_NS: u64 = 5_000_000;
 /// Given beyond the pause budget before the kill: the child's own timer comes first.
 const SLACK_NS: u64 = 2_000_000;
-/// Beyond the patience of a child's passes: seizing threads, making planners.
+/// Beyond the patience of a child's passes: making planners, looking at the mappings again.
 const EXTRA: Duration = Duration::from_secs(5);
 /// A killed child is gone in an instant, unless the kernel is in trouble.
 const DEATH: Duration = Duration::from_secs(30);
@@ -83,21 +83,23 @@ pub(crate) fn run(
     let started = monotonic_ns();
     let passes = if matches!(task.mode, Mode::Twice { .. }) { 2 } else { 1 };
     let patience = (task.patience * passes + EXTRA).as_nanos() as u64;
+    let header = store.region().header();
+    // The pause ends in the middle of a wait: this is not to be remembered.
+    let limit = || match task.mode {
+        Mode::Pause(max) if holds(header) => {
+            let begin = header.interrupt_ns.load(Ordering::Acquire);
+            begin.saturating_add(max.as_nanos() as u64).saturating_add(SLACK_NS)
+        }
+        _ => match header.released_ns.load(Ordering::Acquire) {
+            0 => started.saturating_add(patience),
+            released => released.saturating_add(EXTRA.as_nanos() as u64),
+        },
+    };
     loop {
-        let now = monotonic_ns();
-        let overdue = match (task.mode, store.region().header().interrupt_ns.load(Ordering::Acquire)) {
-            (Mode::Pause(max), begin) if holds(store.region().header()) => {
-                begin.saturating_add(max.as_nanos() as u64).saturating_add(SLACK_NS)
-            }
-            _ => started.saturating_add(patience),
-        };
-        if child.wait(
-            Duration::from_nanos(overdue.saturating_sub(now).min(TICK_NS)),
-            Some(&signals),
-        )? {
+        let left = limit().saturating_sub(monotonic_ns());
+        if child.wait(Duration::from_nanos(left.min(TICK_NS)), Some(&signals))? {
             return Ok((child.ended(), Leaving(None)));
         }
-        let header = store.region().header();
         if std::mem::take(&mut child.released) {
             // The child has taken from this thread what it wanted; a thread made now is to have them all.
             drop(cpus.take());
@@ -111,7 +113,7 @@ pub(crate) fn run(
             child.kill()?;
             return Ok((Ended::Interrupted(signal), Leaving(None)));
         }
-        if monotonic_ns() >= overdue {
+        if monotonic_ns() >= limit() {
             child.kill()?;
             return Ok((Ended::Overdue, Leaving(None)));
         }
