@@ -1,7 +1,6 @@
-//! Which CPUs the tool may use, and when. A target that is busy, and whatever else runs on the
-//! machine, comes first: where all other CPUs are in use, what two threads could share is done by one, and a scan takes
-//! longer instead of taking more from others. Of the moment in which the target stands still this says nothing: its CPUs are
-//! free then.
+//! Which CPUs the tool may use, and when. A target that is busy, and whatever else runs on the machine, comes first: where
+//! all other CPUs are in use, what two threads could share is done by one, and a scan takes longer instead of taking more
+//! from others. Of the moment in which the target stands still this says nothing: its CPUs are free then.
 
 mod cpus;
 mod scheduling;

@@ -15,9 +15,8 @@ pub struct Cpus {
     pub all: CpuSet,
     /// The CPU that it is on.
     pub here: CpuSet,
-    /// All but that one: where a thread may start that is to run beside it. The scheduler of a
-    /// virtual machine takes a CPU that is idle for one that is away, and lets the other thread wait behind this one for
-    /// some milliseconds.
+    /// All but that one: where a thread may start that is to run beside it. The scheduler of a virtual machine takes a CPU
+    /// that is idle for one that is away, and lets the other thread wait behind this one for some milliseconds.
     pub others: CpuSet,
 }
 
@@ -40,7 +39,7 @@ impl Cpus {
         let _ = sched_setaffinity(THIS_THREAD, &self.here);
     }
 
-    /// This thread has started, and may run wherever the scheduler finds best.
+    /// This thread may run wherever the scheduler finds best.
     pub fn use_all(&self) {
         let _ = sched_setaffinity(THIS_THREAD, &self.all);
     }

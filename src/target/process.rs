@@ -481,7 +481,8 @@ fn absent(pid: i32, error: &io::Error) -> Error {
         let what = "/proc is not mounted here, so no process can be seen".to_owned();
         return no_target(what, Some("mount -t proc proc /proc".to_owned()));
     }
-    if sys::process_exists(pid) {
+    // Where it is the tool that has no more descriptors, that says nothing of /proc.
+    if sys::shortage(error).is_none() && sys::process_exists(pid) {
         return permissions::hidden(pid);
     }
     match error.raw_os_error() {
@@ -534,6 +535,14 @@ mod tests {
     fn ids_are_the_effective_ones() {
         assert_eq!(effective_id("Uid:\t1000\t0\t3\t4\n", "Uid"), 0);
         assert_eq!(last_number("812\t7\t1"), Some(1));
+    }
+
+    #[test]
+    fn a_process_that_is_there_is_hidden_by_proc_and_not_by_a_shortage_of_descriptors() {
+        let pid = std::process::id() as i32;
+        let why = |errno| absent(pid, &io::Error::from_raw_os_error(errno));
+        assert!(matches!(why(libc::ENOENT), Error::NotPermitted { .. }));
+        assert!(matches!(why(libc::EMFILE), Error::Io { .. }));
     }
 
     #[test]

@@ -2,10 +2,10 @@
 //! without a scan, one with a neighbour, a process that uses as much CPU time as a scan and has nothing to do with the
 //! target, and one with a scan. Printed is, in time and per scan, beside the scan's pause and the CPU time that the tool
 //! used: how much less was done in a slot with a scan than in the one without, and by how much that is more than the
-//! pause; the same against the slot with the neighbour; and how much longer than without the target's threads waited for a
-//! CPU. Each figure is a median over all
-//! rounds, and after it the distance to which its 95 % interval reaches. `-- --rounds N` chooses how many rounds; `--apart`
-//! that target and scans run on a CPU each, `--together` that they share one, so that none is free.
+//! pause; how much less than in the one with the neighbour; and how much longer than without a scan the target's threads
+//! waited for a CPU. Each figure is a median over all rounds, and after it the distance to which its 95 % interval
+//! reaches. `-- --rounds N` chooses how many rounds; `--apart` that target and scans run on a CPU each, `--together` that
+//! they share one, so that none is free.
 
 #![allow(
     clippy::unwrap_used,
