@@ -29,19 +29,25 @@ const SOME: u8 = 2;
 const LOOKS: usize = 8;
 /// From one look to the next.
 const BETWEEN_LOOKS: Duration = Duration::from_micros(50);
+/// Whoever lets others go first and waits for longer than this has no CPU to itself.
+const SHARED: Duration = Duration::from_micros(300);
 
 /// Looks how many CPUs are in use; for threads begun from now on. To be called while only one thread of the tool runs.
 pub fn look() {
+    let mut alone = true;
     let once_more = |look: usize| {
+        let before = Instant::now();
         if look > 0 {
-            let before = Instant::now();
             while before.elapsed() < BETWEEN_LOOKS {
                 std::hint::spin_loop();
             }
         }
         // A thread that has gone to sleep on this CPU counts among those that run until the next one is chosen here
-        // (kernel: kernel/sched/fair.c, `DELAY_DEQUEUE`).
-        std::thread::yield_now();
+        // (kernel: kernel/sched/fair.c, `DELAY_DEQUEUE`). Where others do want the CPU, that costs a turn of theirs.
+        if alone {
+            std::thread::yield_now();
+            alone = before.elapsed() < BETWEEN_LOOKS + SHARED;
+        }
         is_any_free()
     };
     let found = match has_two_cpus() && (0..LOOKS).any(once_more) {
