@@ -1,11 +1,11 @@
 //! What a scan costs the work of a busy target: `cargo bench --bench throughput`. Slots of 100 ms take turns at random: one
 //! without a scan, one with a neighbour, a process that uses as much CPU time as a scan and has nothing to do with the
-//! target, and one with a scan. Printed is, in time and per scan, beside the scan's pause and the CPU time that the tool
-//! used: how much less was done in a slot with a scan than in the one without, and by how much that is more than the
-//! pause; how much less than in the one with the neighbour; and how much longer than without a scan the target's threads
-//! waited for a CPU. Each figure is a median over all rounds, and after it the distance to which its 95 % interval
-//! reaches. `-- --rounds N` chooses how many rounds; `--apart` that target and scans run on a CPU each, `--together` that
-//! they share one, so that none is free.
+//! target, and one with a scan. Each of the lines compares what was done in two of them; printed is, in ms and per scan:
+//! the scan's pause; the CPU time that the tool or the neighbour used; how much less was done; by how much that is more
+//! than the pause; and of that how long the target was without a CPU, by its CPU clock, and how much longer it had one for
+//! the same work. Each figure is a median over all rounds, and after it the distance to which its 95 % interval reaches.
+//! `-- --rounds N` chooses how many rounds; `--only NAME` one kind of work; `--apart` that target and scans run on a CPU
+//! each, `--together` that they share one, so that none is free.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +22,9 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use nix::sys::uio::{RemoteIoVec, process_vm_readv};
+use nix::time::ClockId;
 use nix::unistd::Pid;
 use support::fixtures::{Build, GoVersion, fixture};
 use support::process::Running;
@@ -54,8 +56,44 @@ struct Slot {
     wall: f64,
     paused: f64,
     cpu: f64,
-    /// How long threads of the target waited for a CPU.
-    waited: f64,
+    /// How long the target had a CPU.
+    ran: f64,
+}
+
+/// What was lost in a slot against another, ms; that with the larger pause comes first.
+#[derive(Default)]
+struct Lost {
+    pause: Vec<f64>,
+    cpu: Vec<f64>,
+    work: Vec<f64>,
+    beyond: Vec<f64>,
+    without_cpu: Vec<f64>,
+    slower: Vec<f64>,
+}
+
+impl Lost {
+    fn add(&mut self, slot: Slot, other: Slot) {
+        let work = slot.wall - slot.rounds * other.wall / other.rounds;
+        let without_cpu = |slot: Slot| slot.wall - slot.ran - slot.paused;
+        self.pause.push(slot.paused);
+        self.cpu.push(slot.cpu);
+        self.work.push(work);
+        self.beyond.push(work - slot.paused + other.paused);
+        self.without_cpu.push(without_cpu(slot) - without_cpu(other));
+        self.slower.push(slot.ran - slot.rounds * other.ran / other.rounds);
+    }
+
+    fn print(self, name: &str, what: &str) {
+        println!(
+            "{name:<10}{what:<28}{:>14}{:>16}{:>16}{:>16}{:>16}{:>16}",
+            median(self.pause),
+            median(self.cpu),
+            median(self.work),
+            median(self.beyond),
+            median(self.without_cpu),
+            median(self.slower)
+        );
+    }
 }
 
 /// What happens in a slot.
@@ -71,17 +109,18 @@ enum Event {
 const BURN: &str = "--burn";
 
 fn main() {
-    let (mut rounds, mut places) = (200, Places::Any);
+    let (mut rounds, mut places, mut only) = (200, Places::Any, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--rounds" => rounds = arguments.next().and_then(|n| n.parse().ok()).expect("a number"),
+            "--only" => only = Some(arguments.next().expect("the name of work")),
             "--apart" => places = Places::Apart,
             "--together" => places = Places::Together,
             BURN => return burn(arguments.next().and_then(|ms| ms.parse().ok()).expect("a number of ms")),
             // What cargo adds.
             "--bench" => {}
-            other => panic!("{other} is none of --rounds N, --apart, --together"),
+            other => panic!("{other} is none of --rounds N, --only NAME, --apart, --together"),
         }
     }
     let on = match places {
@@ -91,10 +130,11 @@ fn main() {
     };
     println!("medians of {rounds} scans, ms{on}");
     println!(
-        "{:<10}{:>14}{:>16}{:>16}{:>20}{:>20}{:>16}",
-        "work", "pause", "CPU of tool", "work lost", "more than pause", "than by neighbour", "waited for CPU"
+        "{:<38}{:>14}{:>16}{:>16}{:>16}{:>16}{:>16}",
+        "work", "pause", "CPU used", "work lost", "beyond pause", "without CPU", "slower"
     );
-    for (name, arguments) in WORK {
+    let chosen = |(name, _): &(&str, &[&str])| only.as_ref().is_none_or(|only| only == name);
+    for (name, arguments) in WORK.into_iter().filter(chosen) {
         let program = fixture("busy", GoVersion::V1_26, Build::Exe);
         let target = Running::start(&program, arguments);
         if places != Places::Any {
@@ -103,7 +143,7 @@ fn main() {
         let mut work = Work::new(target, name, places);
         work.slot(Event::Nothing);
         let mut cpu_of_tool = work.slot(Event::Scan).cpu;
-        let [mut pause, mut cpu, mut lost, mut more, mut by_neighbour, mut waited] = [const { Vec::new() }; 6];
+        let [mut by_scan, mut by_neighbour, mut beside_neighbour] = [(); 3].map(|()| Lost::default());
         for round in 0..rounds {
             let events = [Event::Nothing, Event::Neighbour(cpu_of_tool), Event::Scan];
             let mut slots = [Slot::default(); 3];
@@ -112,23 +152,13 @@ fn main() {
             }
             let [without, neighbour, scanned] = slots;
             cpu_of_tool = scanned.cpu;
-            let less_than = |other: Slot| scanned.wall - scanned.rounds * other.wall / other.rounds;
-            pause.push(scanned.paused);
-            cpu.push(scanned.cpu);
-            lost.push(less_than(without));
-            more.push(less_than(without) - scanned.paused);
-            by_neighbour.push(less_than(neighbour));
-            waited.push(scanned.waited - without.waited);
+            by_scan.add(scanned, without);
+            by_neighbour.add(neighbour, without);
+            beside_neighbour.add(scanned, neighbour);
         }
-        println!(
-            "{name:<10}{:>14}{:>16}{:>16}{:>20}{:>20}{:>16}",
-            median(pause),
-            median(cpu),
-            median(lost),
-            median(more),
-            median(by_neighbour),
-            median(waited)
-        );
+        by_scan.print(name, "scan");
+        by_neighbour.print("", "neighbour");
+        beside_neighbour.print("", "scan against neighbour");
     }
 }
 
@@ -155,7 +185,7 @@ struct Work {
     places: Places,
     /// Where the target counts the rounds of its work.
     counter: u64,
-    /// How many there were at the last look, how long threads had waited by then, and when that was.
+    /// How many there were at the last look, how long the target had had a CPU by then, and when that was.
     before: (f64, f64, Instant),
 }
 
@@ -175,20 +205,20 @@ impl Work {
 
     /// Lets the target work for the length of a slot, at the beginning of which this happens.
     fn slot(&mut self, event: Event) -> Slot {
-        let (rounds, waited, begun) = self.before;
+        let (rounds, ran, begun) = self.before;
         let (paused, cpu) = match event {
             Event::Nothing => (0.0, 0.0),
             Event::Neighbour(ms) => (0.0, self.neighbour(ms)),
             Event::Scan => self.scan(),
         };
         std::thread::sleep(SLOT.saturating_sub(begun.elapsed()));
-        let (rounds_now, waited_now, ended) = self.so_far();
+        let (rounds_now, ran_now, ended) = self.so_far();
         Slot {
             rounds: rounds_now - rounds,
             wall: (ended - begun).as_secs_f64() * 1e3,
             paused,
             cpu,
-            waited: waited_now - waited,
+            ran: ran_now - ran,
         }
     }
 
@@ -202,8 +232,10 @@ impl Work {
         let pid = Pid::from_raw(self.target.pid() as i32);
         let read = process_vm_readv(pid, &mut [IoSliceMut::new(&mut word)], &[from]);
         assert_eq!(read, Ok(8), "the counter of {}", self.name);
-        let done = (u64::from_le_bytes(word) as f64, Instant::now());
-        self.before = (done.0, waited(self.target.pid()), done.1);
+        let ran = ClockId::pid_cpu_clock_id(pid)
+            .and_then(ClockId::now)
+            .expect("its CPU clock");
+        self.before = (u64::from_le_bytes(word) as f64, ms(ran), Instant::now());
         self.before
     }
 
@@ -242,21 +274,13 @@ impl Work {
     }
 }
 
-/// How long the threads of a process have waited for a CPU, ms.
-fn waited(pid: u32) -> f64 {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let of = |thread: std::io::Result<std::fs::DirEntry>| {
-        let text = std::fs::read_to_string(thread.unwrap().path().join("schedstat")).unwrap();
-        let waited = text.split_whitespace().nth(1).unwrap();
-        waited.parse::<f64>().unwrap() / 1e6
-    };
-    threads.map(of).sum()
-}
-
 fn cpu_of(who: UsageWho) -> f64 {
     let used = getrusage(who).unwrap();
-    let ms = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 * 1e3 + time.tv_usec() as f64 / 1e3;
     ms(used.user_time()) + ms(used.system_time())
+}
+
+fn ms(time: impl TimeValLike) -> f64 {
+    time.num_nanoseconds() as f64 / 1e6
 }
 
 /// Keeps a process, threads that it has and threads that it will have, on one CPU.
