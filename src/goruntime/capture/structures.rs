@@ -89,7 +89,9 @@ impl<'a> SummaryPlanner<'a> {
         for class in 0..(SPAN_CLASSES as u64).min(l.mheap.central.len) {
             let _ = self.span_sets(&mheap, class, |set| {
                 let blocks = self.blocks(&set, &mut left)?;
-                out.push("spanSet.spine", set.addr(l.span_set.spine)?, blocks.saturating_mul(8));
+                if blocks > 0 {
+                    out.push("spanSet.spine", set.addr(l.span_set.spine)?, blocks.saturating_mul(8));
+                }
                 Ok(())
             });
         }
@@ -140,6 +142,9 @@ impl<'a> SummaryPlanner<'a> {
         for class in 0..(SPAN_CLASSES as u64).min(l.mheap.central.len) {
             let _ = self.span_sets(&mheap, class, |set| {
                 let blocks = self.blocks(&set, &mut left)?;
+                if blocks == 0 {
+                    return Ok(());
+                }
                 for block in words(memory, "spanSet.spine", set.addr(l.span_set.spine)?, blocks)? {
                     out.push("spanSetBlock", Addr(block), l.span_set_block.size);
                 }

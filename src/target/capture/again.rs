@@ -17,7 +17,7 @@ use crate::memory::{Addr, MOST_LISTS, Range, RecordShape};
 use crate::spare::{self, Cpus};
 
 /// With less to copy than this a second thread is not worth waking.
-const WORTH_SHARING: usize = 2 << 20;
+const WORTH_SHARING: usize = 512 << 10;
 /// Records of a short list, bytes.
 const SHORT_LIST: usize = 256 << 10;
 /// How long a helper may take to start.

@@ -19,6 +19,11 @@ const MAX_LISTINGS: usize = 1000;
 
 /// How long to sleep, at most, until a thread is looked at again.
 const PAUSE_BETWEEN_LOOKS: Duration = Duration::from_micros(200);
+/// How long to sleep for each thread that has not been looked at, whatever news there is meanwhile: each that stops is
+/// some, and would be kept waiting for the tool to take note of the one before it.
+const NAP_PER_THREAD: Duration = Duration::from_micros(2);
+/// A shorter sleep than this is not worth one.
+const SHORTEST_NAP: Duration = Duration::from_micros(20);
 /// How often in a row a thread that a signal has stopped may refuse to run on.
 const MOST_REFUSALS: u32 = 50;
 
@@ -184,7 +189,8 @@ impl<'a> Tracer<'a> {
             let Some(&(tid, State::Running)) = self.threads.get(index) else {
                 continue;
             };
-            match wait_one(tid, deadline.or_in(patience), &mut self.met_signals)? {
+            let unseen = self.threads.len() - index;
+            match wait_one(tid, deadline.or_in(patience), unseen, &mut self.met_signals)? {
                 Some(state) => self.set(index, state),
                 None => {
                     slow.push(index);
@@ -201,7 +207,7 @@ impl<'a> Tracer<'a> {
                 let Some(&(tid, _)) = self.threads.get(index) else {
                     continue;
                 };
-                let state = match wait_one(tid, Deadline::at(0), &mut self.met_signals)? {
+                let state = match wait_one(tid, Deadline::at(0), 1, &mut self.met_signals)? {
                     None if stuck => match self.kernel_state(tid)? {
                         None | Some(b'Z' | b'X') => Some(State::Gone),
                         Some(b'D') => Some(State::InKernel),
@@ -216,7 +222,7 @@ impl<'a> Tracer<'a> {
                 }
             }
             if !left.is_empty() {
-                sys::wait_sigchld(PAUSE_BETWEEN_LOOKS);
+                await_news(left.len());
             }
             stuck = left.len() == before;
             slow = left;
@@ -251,8 +257,9 @@ impl<'a> Tracer<'a> {
     }
 }
 
-/// Waits until the thread is in an event stop, passing on whatever signal comes first. `None` at the deadline.
-fn wait_one(tid: i32, deadline: Deadline, met_signals: &mut bool) -> Result<Option<State>, StopError> {
+/// Waits until the thread, one of `unseen` that have not been looked at, is in an event stop, passing on whatever signal
+/// comes first. `None` at the deadline.
+fn wait_one(tid: i32, deadline: Deadline, unseen: usize, met_signals: &mut bool) -> Result<Option<State>, StopError> {
     let mut refused = 0;
     loop {
         match sys::peek_stop(tid) {
@@ -275,7 +282,15 @@ fn wait_one(tid: i32, deadline: Deadline, met_signals: &mut bool) -> Result<Opti
                 }
             }
             Peek::Running if deadline.has_passed() => return Ok(None),
-            Peek::Running => sys::wait_sigchld(PAUSE_BETWEEN_LOOKS),
+            Peek::Running => await_news(unseen),
         }
+    }
+}
+
+/// Sleeps until a thread stops, or until many of so many may have.
+fn await_news(unseen: usize) {
+    match NAP_PER_THREAD.saturating_mul(u32::try_from(unseen).unwrap_or(u32::MAX)) {
+        nap if nap < SHORTEST_NAP => sys::wait_sigchld(PAUSE_BETWEEN_LOOKS),
+        nap => std::thread::sleep(nap.min(PAUSE_BETWEEN_LOOKS)),
     }
 }
