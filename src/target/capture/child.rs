@@ -16,7 +16,8 @@ use nix::sys::signal::{SigSet, Signal};
 use self::failure::Failed;
 pub(crate) use self::failure::Failure;
 use self::timer::KillTimer;
-use super::again::{Again, Help};
+use self::turn::Turn;
+use super::again::Again;
 use super::cost::PauseLoad;
 use super::deadline::Deadline;
 use super::engine::{End, Engine, Learned, Limits, covers};
@@ -27,8 +28,8 @@ use super::store::{Run, Store};
 use super::tracer::{StopError, Tracer};
 use crate::error::Error;
 use crate::memory::{Missing, Planner};
-use crate::spare::{self, Cpus, Scheduling};
-use crate::target::cgroup::quota::{CpuQuota, run_first, share_cpu_with_parent};
+use crate::spare;
+use crate::target::cgroup::quota::{CpuQuota, share_cpu_with_parent};
 use crate::target::host::volunteer_for_oom;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, monotonic_ns};
@@ -239,18 +240,9 @@ fn paused(
         threads,
         ..PauseLoad::default()
     };
-    // While this process waits for a CPU the target stands still. It is short, and the timer ends it in any case. The
-    // second thread takes the same priority.
-    let scheduling = Scheduling::of_this_thread();
-    let ahead = run_first(max);
-    let spare = spare::cpu();
-    let home = Cpus::of_this_thread();
-    let help = match (learned.second.take(), home) {
-        _ if !ahead || !spare::has_two_cpus() => Help::No,
-        (None, Some(cpus)) if !spare => Help::Here(Box::new(cpus)),
-        (second, _) => Help::Beside(second),
-    };
-    let quota = if ahead { None } else { CpuQuota::own() };
+    let turn = Turn::take(max);
+    let help = turn.help(learned.second.take());
+    let quota = if turn.ahead { None } else { CpuQuota::own() };
     let by_quota = quota
         .as_ref()
         .map(CpuQuota::longest_stop)
@@ -306,21 +298,7 @@ fn paused(
     // Nobody waits for the rest, unless threads are held until the end of this process.
     if left == 0 {
         timer.disarm();
-        if spare {
-            scheduling.restore();
-            // There is something for the parent to do meanwhile, and it may take a while to wake up.
-            let _ = tell.map(|tell| nix::unistd::write(tell, &[0]));
-        } else {
-            // If the kernel has moved it meanwhile, that was to a CPU of the target's.
-            home.inspect(Cpus::stay);
-            scheduling.restore();
-        }
-        // With the end of this process the second thread wakes up, and takes the CPU it is on.
-        if let Some(second) = &second {
-            second.schedule(&scheduling);
-            home.filter(|_| !spare)
-                .inspect(|Cpus { here, .. }| second.send_to(here));
-        }
+        turn.end(second.as_ref(), tell);
     }
     if quota.and_then(|quota| quota.throttled()) != throttled {
         header.throttled.store(1, Ordering::Release);
@@ -417,3 +395,4 @@ fn stamp(header: &Header) {
 
 mod failure;
 mod timer;
+mod turn;
