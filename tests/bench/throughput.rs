@@ -1,11 +1,12 @@
 //! What a scan costs the work of a busy target: `cargo bench --bench throughput`. Slots of 100 ms take turns at random: one
 //! without a scan, one with a neighbour, a process that uses as much CPU time as a scan and has nothing to do with the
-//! target, and one with a scan. Each of the lines compares what was done in two of them; printed is, in ms and per scan:
-//! the scan's pause; the CPU time that the tool or the neighbour used; how much less was done; by how much that is more
-//! than the pause; and of that how long the target was without a CPU, by its CPU clock, and how much longer it had one for
-//! the same work. Each figure is a median over all rounds, and after it the distance to which its 95 % interval reaches.
-//! `-- --rounds N` chooses how many rounds; `--only NAME` one kind of work; `--apart` that target and scans run on a CPU
-//! each, `--together` that they share one, so that none is free.
+//! target, and one with a scan. Printed is, in ms and per scan, against the slot in which nothing happened: the scan's pause;
+//! the CPU time that the tool or the neighbour used; how much less was done; by how much that is more than the pause; and of
+//! that how long the target was without a CPU, by its CPU clock, and how much longer it had one for the same work. The third
+//! line is by how much the scan's figures are more than the neighbour's. Each figure is a median over all rounds, which need
+//! not add up, and after it the distance to which its 95 % interval reaches. `-- --rounds N` chooses how many rounds; `--only
+//! NAME` one kind of work; `--apart` that target and scans run on a CPU each, `--together` that they share one, so that none
+//! is free.
 
 #![allow(
     clippy::unwrap_used,
@@ -60,38 +61,59 @@ struct Slot {
     ran: f64,
 }
 
-/// What was lost in a slot against another, ms; that with the larger pause comes first.
-#[derive(Default)]
-struct Lost {
-    pause: Vec<f64>,
-    cpu: Vec<f64>,
-    work: Vec<f64>,
-    beyond: Vec<f64>,
-    without_cpu: Vec<f64>,
-    slower: Vec<f64>,
+/// What was lost in a slot, ms, against one in which nothing happened.
+#[derive(Clone, Copy)]
+struct Loss {
+    pause: f64,
+    cpu: f64,
+    work: f64,
+    /// Work beyond the pause, which is the sum of the two that follow.
+    beyond: f64,
+    without_cpu: f64,
+    slower: f64,
 }
 
-impl Lost {
-    fn add(&mut self, slot: Slot, other: Slot) {
-        let work = slot.wall - slot.rounds * other.wall / other.rounds;
-        let without_cpu = |slot: Slot| slot.wall - slot.ran - slot.paused;
-        self.pause.push(slot.paused);
-        self.cpu.push(slot.cpu);
-        self.work.push(work);
-        self.beyond.push(work - slot.paused + other.paused);
-        self.without_cpu.push(without_cpu(slot) - without_cpu(other));
-        self.slower.push(slot.ran - slot.rounds * other.ran / other.rounds);
+impl Loss {
+    fn of(slot: Slot, nothing: Slot) -> Loss {
+        let share = slot.rounds / nothing.rounds;
+        let work = slot.wall - share * nothing.wall;
+        Loss {
+            pause: slot.paused,
+            cpu: slot.cpu,
+            work,
+            beyond: work - slot.paused,
+            without_cpu: slot.wall - slot.ran - slot.paused - share * (nothing.wall - nothing.ran),
+            slower: slot.ran - share * nothing.ran,
+        }
     }
 
-    fn print(self, name: &str, what: &str) {
+    /// How much more was lost than in another slot; pause and CPU time are its own.
+    fn beside(self, other: Loss) -> Loss {
+        Loss {
+            work: self.work - other.work,
+            beyond: self.beyond - other.beyond,
+            without_cpu: self.without_cpu - other.without_cpu,
+            slower: self.slower - other.slower,
+            ..self
+        }
+    }
+}
+
+/// Those of all rounds.
+#[derive(Default)]
+struct Losses(Vec<Loss>);
+
+impl Losses {
+    fn print(&self, name: &str, what: &str) {
+        let column = |of: fn(&Loss) -> f64| median(self.0.iter().map(of).collect());
         println!(
             "{name:<10}{what:<28}{:>14}{:>16}{:>16}{:>16}{:>16}{:>16}",
-            median(self.pause),
-            median(self.cpu),
-            median(self.work),
-            median(self.beyond),
-            median(self.without_cpu),
-            median(self.slower)
+            column(|loss| loss.pause),
+            column(|loss| loss.cpu),
+            column(|loss| loss.work),
+            column(|loss| loss.beyond),
+            column(|loss| loss.without_cpu),
+            column(|loss| loss.slower)
         );
     }
 }
@@ -134,6 +156,7 @@ fn main() {
         "work", "pause", "CPU used", "work lost", "beyond pause", "without CPU", "slower"
     );
     let chosen = |(name, _): &(&str, &[&str])| only.as_ref().is_none_or(|only| only == name);
+    assert!(WORK.iter().any(chosen), "no work is called {only:?}");
     for (name, arguments) in WORK.into_iter().filter(chosen) {
         let program = fixture("busy", GoVersion::V1_26, Build::Exe);
         let target = Running::start(&program, arguments);
@@ -143,7 +166,7 @@ fn main() {
         let mut work = Work::new(target, name, places);
         work.slot(Event::Nothing);
         let mut cpu_of_tool = work.slot(Event::Scan).cpu;
-        let [mut by_scan, mut by_neighbour, mut beside_neighbour] = [(); 3].map(|()| Lost::default());
+        let [mut by_scan, mut by_neighbour, mut beside_neighbour] = [(); 3].map(|()| Losses::default());
         for round in 0..rounds {
             let events = [Event::Nothing, Event::Neighbour(cpu_of_tool), Event::Scan];
             let mut slots = [Slot::default(); 3];
@@ -152,9 +175,10 @@ fn main() {
             }
             let [without, neighbour, scanned] = slots;
             cpu_of_tool = scanned.cpu;
-            by_scan.add(scanned, without);
-            by_neighbour.add(neighbour, without);
-            beside_neighbour.add(scanned, neighbour);
+            let (scan, neighbour) = (Loss::of(scanned, without), Loss::of(neighbour, without));
+            by_scan.0.push(scan);
+            by_neighbour.0.push(neighbour);
+            beside_neighbour.0.push(scan.beside(neighbour));
         }
         by_scan.print(name, "scan");
         by_neighbour.print("", "neighbour");

@@ -222,7 +222,8 @@ impl<'a> Tracer<'a> {
                 }
             }
             if !left.is_empty() {
-                await_news(left.len());
+                // Where none has stopped, a short look is one more that finds none.
+                await_news(if left.len() < before { left.len() } else { 1 });
             }
             stuck = left.len() == before;
             slow = left;
@@ -259,7 +260,12 @@ impl<'a> Tracer<'a> {
 
 /// Waits until the thread, one of `unseen` that have not been looked at, is in an event stop, passing on whatever signal
 /// comes first. `None` at the deadline.
-fn wait_one(tid: i32, deadline: Deadline, unseen: usize, met_signals: &mut bool) -> Result<Option<State>, StopError> {
+fn wait_one(
+    tid: i32,
+    deadline: Deadline,
+    mut unseen: usize,
+    met_signals: &mut bool,
+) -> Result<Option<State>, StopError> {
     let mut refused = 0;
     loop {
         match sys::peek_stop(tid) {
@@ -273,7 +279,8 @@ fn wait_one(tid: i32, deadline: Deadline, unseen: usize, met_signals: &mut bool)
                 // It fails for a thread that was killed while it stood, which is gone in a moment. If it is not, only the
                 // end of the tracer lets it run on.
                 match sys::ptrace_cont(tid, signal) {
-                    Ok(()) => refused = 0,
+                    // It alone is waited for now.
+                    Ok(()) => (refused, unseen) = (0, 1),
                     Err(errno) if refused == MOST_REFUSALS => return Err(StopError::Refused(errno, tid)),
                     Err(_) => refused += 1,
                 }
