@@ -1,6 +1,9 @@
 //! A Go program that damages what the scan of it reads.
 
+use std::cell::Cell;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::rc::Rc;
@@ -166,14 +169,25 @@ fn a_program_that_damages_itself_while_it_runs_is_survived() {
 fn ten_million_entries_for_a_few_structures_take_little_memory() {
     let mut endings = Endings::default();
     for array in ["allspans", "allgs"] {
+        let at = Cell::new(0);
         let header = |_: &LiveProcess, runtime: &Rc<Runtime>| {
-            let at = match array {
+            at.set(match array {
                 "allgs" => runtime.globals.allgs.0,
                 _ => runtime.globals.mheap.0 + runtime.layout.mheap.allspans.offset,
-            };
-            format!("{at} 24\n")
+            });
+            format!("{} 24\n", at.get())
         };
         let (_parent, answer) = told((GoVersion::V1_26, Build::Exe), "repeat 10000000", header);
+        // The copy makes it so when it has its turn, perhaps after its parent has answered.
+        let memory = File::open(format!("/proc/{}/mem", pid_of(&answer))).unwrap();
+        let len = || {
+            let mut word = [0; 8];
+            memory.read_exact_at(&mut word, at.get() + 8).unwrap();
+            u64::from_le_bytes(word)
+        };
+        while len() != 10_000_000 {
+            std::thread::yield_now();
+        }
         // A list that repeats itself is none.
         let code = 6;
         for way in [&["--json", "--max-pause", "10s"][..], &["--json", "--no-pause"]] {
