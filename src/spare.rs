@@ -3,6 +3,7 @@
 //! from others. Of the moment in which the target stands still this says nothing: its CPUs are free then.
 
 mod cpus;
+mod parts;
 mod scheduling;
 mod second;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 use nix::unistd::{SysconfVar, sysconf};
 
 pub use cpus::{Cpus, is_filtered};
+pub use parts::in_parts;
 pub use scheduling::{Scheduling, give_way, may_run_first, run_first, run_often};
 pub use second::{awake, beside, prepare, spin_until};
 
@@ -32,7 +34,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_micros(50);
 /// Whoever lets others go first and waits for longer than this has no CPU to itself.
 const SHARED: Duration = Duration::from_micros(300);
 
-/// Looks how many CPUs are in use; for threads begun from now on. To be called while only one thread of the tool runs.
+/// Looks how many CPUs are in use; for what is done from now on. To be called while only one thread of the tool is at work.
 pub fn look() {
     let mut alone = true;
     let once_more = |look: usize| {

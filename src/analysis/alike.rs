@@ -1,8 +1,9 @@
 //! In-use spans that differ in nothing but how many of their slots are allocated and marked: of a large heap nearly all are
 //! alike with very many others, and what is summed over them is worked out once for all.
 
+use crate::goruntime::marks::{BitRule, Marks};
 use crate::goruntime::mcentral::Place;
-use crate::goruntime::mspan::{Record, Span, Sweep};
+use crate::goruntime::mspan::{LastKinds, Record, Span, Sweep};
 use crate::goruntime::variants::SPAN_CLASSES;
 
 /// Some in-use spans that are alike: one, or any number.
@@ -41,21 +42,37 @@ impl Alike {
         marked: Option<u32>,
         resident: Option<u64>,
     ) -> Alike {
-        let mut one = Alike {
+        let mut one = Alike::none(span, place, unswept, marked.is_some(), resident);
+        one.add(span.alloc_count, marked);
+        one
+    }
+
+    /// None yet of those that are alike with this one.
+    fn none(span: Span, place: Option<Place>, unswept: bool, marks_known: bool, resident: Option<u64>) -> Alike {
+        Alike {
             span,
             place,
             unswept,
             resident,
-            marks_known: marked.is_some(),
+            marks_known,
             spans: 0,
             objects: 0,
             marked: 0,
             marked_objects: 0,
             unmarked_spans: 0,
             tenths: [0; 10],
-        };
-        one.add(span.alloc_count, marked);
-        one
+        }
+    }
+
+    fn is_shaped_as(&self, span: Record<'_>) -> bool {
+        let Span {
+            npages,
+            elemsize,
+            nelems,
+            user_arena,
+            ..
+        } = self.span;
+        (npages, elemsize, nelems, user_arena) == (span.npages(), span.elemsize(), span.nelems(), span.user_arena())
     }
 
     /// One more, with so many allocated and marked slots.
@@ -104,73 +121,98 @@ pub(super) struct Groups {
     /// For each kind the number of its group; `NONE` where it has none yet.
     of_kind: [u16; KINDS],
     groups: Vec<Alike>,
+    /// What is known of the kinds of spans that came last.
+    last: LastKinds<Known>,
 }
 
+/// What holds for all spans of a kind.
+pub(super) struct Known {
+    unswept: bool,
+    /// Where their bits are, if these are here.
+    pub(super) rule: Option<BitRule>,
+    /// The number of the group, by the set of the mcentral and whether resident; `NONE` where that was not asked yet.
+    groups: [[u16; 2]; SETS],
+}
+
+/// Sets of an mcentral.
+const SETS: usize = Place::IN_SETS.len();
 /// Kinds that are told apart: span class, set of the mcentral, whether unswept, whether resident.
-const KINDS: usize = SPAN_CLASSES * 4 * 2 * 2;
+const KINDS: usize = SPAN_CLASSES * SETS * 2 * 2;
 const NONE: u16 = u16::MAX;
+
+impl Known {
+    /// Of spans of this one's kind, in a heap of this sweepgen.
+    pub(super) fn of(span: Record<'_>, sweepgen: Option<u32>, marks: Option<&Marks>) -> Known {
+        let sweep = sweepgen.map(|heap| Sweep::of(span.sweepgen(), heap));
+        Known {
+            unswept: sweep.is_some_and(Sweep::is_unswept),
+            rule: marks.map(|marks| marks.rule(span)),
+            groups: [[NONE; 2]; SETS],
+        }
+    }
+}
 
 impl Groups {
     pub(super) fn new() -> Groups {
         Groups {
             of_kind: [NONE; KINDS],
             groups: Vec::new(),
+            last: LastKinds::default(),
         }
     }
 
-    /// Adds a span; false if it is alike with none: a large object, one in an mcache, partly resident, or of another
-    /// shape than others of its class.
+    /// Adds a span in this set of the mcentral. Where it is alike with none, a large object, one in an mcache, partly
+    /// resident, or of another shape than others of its class, gives it back as a group of its own. `marked` is asked how many
+    /// of its slots are marked.
     #[inline]
     pub(super) fn add(
         &mut self,
         span: Record<'_>,
-        place: Option<Place>,
-        unswept: bool,
-        marked: Option<u32>,
+        set: Option<usize>,
         resident: Option<u64>,
-    ) -> bool {
-        let set = match place {
-            Some(Place::PartialSwept) => 0,
-            Some(Place::PartialUnswept) => 1,
-            Some(Place::FullSwept) => 2,
-            Some(Place::FullUnswept) => 3,
-            Some(Place::Mcache(_)) | None => return false,
-        };
+        work_out: impl FnOnce() -> Known,
+        marked: impl FnOnce(&Known) -> Option<u32>,
+    ) -> Option<Alike> {
+        // There is room for every kind.
+        let known = self.last.of(span, || Some(work_out()))?;
+        let marked = marked(known);
+        let one = |known: &Known| Alike::one(span.span(), None, known.unswept, marked, resident);
         let whole = match resident {
             Some(0) => 0,
             None => 1,
             Some(bytes) if bytes == span.page_bytes() => 1,
-            Some(_) => return false,
+            Some(_) => return Some(one(known)),
         };
-        let kind = ((usize::from(span.spanclass()) * 4 + set) * 2 + usize::from(unswept)) * 2 + whole;
-        let Some(number) = self.of_kind.get_mut(kind).filter(|_| span.size_class() != 0) else {
-            return false;
+        let Some((number, set)) = set.and_then(|set| Some((known.groups.get_mut(set)?.get_mut(whole)?, set))) else {
+            return Some(one(known));
         };
-        let Some(group) = self.groups.get_mut(usize::from(*number)) else {
-            *number = self.groups.len() as u16;
-            self.groups
-                .push(Alike::one(span.span(), place, unswept, marked, resident));
-            return true;
-        };
-        let of = &group.span;
-        let shape = (of.npages, of.elemsize, of.nelems, of.user_arena);
-        if shape != (span.npages(), span.elemsize(), span.nelems(), span.user_arena())
-            || group.marks_known != marked.is_some()
-        {
-            return false;
+        if *number == NONE {
+            let kind = ((usize::from(span.spanclass()) * SETS + set) * 2 + usize::from(known.unswept)) * 2 + whole;
+            let Some(of_kind) = self.of_kind.get_mut(kind).filter(|_| span.size_class() != 0) else {
+                return Some(one(known));
+            };
+            if *of_kind == NONE {
+                *of_kind = self.groups.len() as u16;
+                let place = Place::IN_SETS.get(set).copied();
+                let group = Alike::none(span.span(), place, known.unswept, marked.is_some(), resident);
+                self.groups.push(group);
+            }
+            match self.groups.get(usize::from(*of_kind)) {
+                Some(group) if group.is_shaped_as(span) => *number = *of_kind,
+                _ => return Some(one(known)),
+            }
         }
-        group.add(span.alloc_count(), marked);
-        true
+        match self.groups.get_mut(usize::from(*number)) {
+            Some(group) if group.marks_known == marked.is_some() => {
+                group.add(span.alloc_count(), marked);
+                None
+            }
+            _ => Some(one(known)),
+        }
     }
 
     /// The groups.
     pub(super) fn into_groups(self) -> Vec<Alike> {
         self.groups
     }
-}
-
-/// Whether a span awaits its sweep, in a heap of this sweepgen.
-#[inline]
-pub(super) fn is_unswept(span: Record<'_>, sweepgen: Option<u32>) -> bool {
-    sweepgen.is_some_and(|heap| Sweep::of(span.sweepgen(), heap).is_unswept())
 }

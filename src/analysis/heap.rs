@@ -5,8 +5,32 @@ use super::alike::Alike;
 use super::sum;
 use crate::memory::Range;
 
-/// Resident bytes of a range of the target. The number is where the one before was found: neighbours are found sooner.
-pub type Resident<'a> = dyn Fn(Range, &mut usize) -> u64 + Sync + 'a;
+/// Resident bytes of a range of the target; neighbours of the one before are found sooner.
+pub type Resident<'a> = dyn Fn(Range, &mut Near) -> u64 + Sync + 'a;
+
+/// Where the range before was found.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Near {
+    /// Its number among the stretches of resident memory.
+    pub at: usize,
+    /// First address of a stretch around it that is of one kind, and the first behind it; none where both are 0.
+    pub stretch: (u64, u64),
+    /// Whether all of that is resident, or nothing.
+    pub is_resident: bool,
+}
+
+impl Near {
+    /// As `resident`.
+    #[inline]
+    pub(super) fn bytes_of(&mut self, range: Range, resident: &Resident<'_>) -> u64 {
+        let (start, end) = (range.start.0, range.end().0);
+        match self.stretch.0 <= start && end <= self.stretch.1 {
+            true if self.is_resident => end - start,
+            true => 0,
+            false => resident(range, self),
+        }
+    }
+}
 
 /// Bytes by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Memory that is free inside the runtime but not returned to the OS, by where it sits, and what would return it.
 
-use super::heap::{HeapKinds, Resident};
+use super::heap::{HeapKinds, Near, Resident};
 use super::{SpanSums, sum};
 use crate::goruntime::goroutines::FreeGoroutines;
 use crate::goruntime::pagealloc::{PageAlloc, PageState};
@@ -26,10 +26,10 @@ pub struct IdleFacts<'a> {
 
 /// Resident bytes of the free, unreturned pages: (outside page caches, in page caches).
 fn resident_idle(pages: &PageAlloc, resident: &Resident<'_>) -> (u64, u64) {
-    let mut hint = 0;
+    let mut near = Near::default();
     let mut of = |wanted: PageState| {
         let runs = pages.runs.iter().filter(|(state, _)| *state == wanted);
-        sum(runs.map(|(_, run)| resident(*run, &mut hint)))
+        sum(runs.map(|(_, run)| near.bytes_of(*run, resident)))
     };
     (of(PageState::Idle), of(PageState::CachedIdle))
 }

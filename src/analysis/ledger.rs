@@ -1,6 +1,6 @@
 //! Where the resident memory is: rows that add up to the page-level RSS, with what no row explains shown beside them.
 
-use super::heap::{HeapKinds, Resident};
+use super::heap::{HeapKinds, Near, Resident};
 use super::idle::{IdleFacts, free_stacks};
 use super::sum;
 use crate::goruntime::memstats::MemStats;
@@ -120,8 +120,8 @@ fn page_rows(rows: &mut Vec<LedgerRow>, pages: Option<&PageAlloc>, resident: Opt
     let of = |wanted: &[PageState]| {
         pages.zip(resident).map(|(pages, resident)| {
             let runs = pages.runs.iter().filter(|(state, _)| wanted.contains(state));
-            let mut hint = 0;
-            sum(runs.map(|(_, run)| resident(*run, &mut hint)))
+            let mut near = Near::default();
+            sum(runs.map(|(_, run)| near.bytes_of(*run, resident)))
         })
     };
     let idle = of(&[PageState::Idle, PageState::CachedIdle]);
@@ -173,7 +173,8 @@ fn mapping_rows(
 ) {
     let of = |wanted: MappingKind| {
         let these = || mappings.iter().filter(|mapping| mapping.kind == wanted);
-        let present = resident.map(|resident| sum(these().map(|mapping| resident(mapping.range, &mut 0))));
+        let present =
+            resident.map(|resident| sum(these().map(|mapping| resident(mapping.range, &mut Near::default()))));
         (sum(these().map(|mapping| mapping.range.len)), present)
     };
     let (_, metadata) = of(MappingKind::GoMetadata);

@@ -20,7 +20,7 @@ pub use doctor::{forecast, pause_check, suggested_max};
 pub use findings::{FindingFacts, findings, verdict};
 pub use gc::{Clock, gc};
 pub use goroutines::{free_goroutines, goroutines};
-pub use heap::{HeapKinds, Kinds, Resident};
+pub use heap::{HeapKinds, Kinds, Near, Resident};
 pub use idle::{IdleFacts, idle};
 pub use ledger::{MappingKind, MappingRow, RssFacts, ledger};
 pub use memstats::memstats;

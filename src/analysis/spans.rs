@@ -2,9 +2,9 @@
 
 use std::ops::Range as Indices;
 
-use super::alike::{Alike, Groups, is_unswept};
+use super::alike::{Alike, Groups, Known};
 use super::checks::Totals;
-use super::heap::{HeapKinds, Resident};
+use super::heap::{HeapKinds, Near, Resident};
 use super::occupancy::{Classes, Large};
 use super::sum;
 use crate::goruntime::marks::{Mark, Marks};
@@ -99,23 +99,24 @@ impl SpanSums {
 
     /// Adds the spans with indices in `part`.
     fn walk(&mut self, facts: &SpanFacts<'_>, part: Indices<usize>) {
-        let mut near = 0;
+        let mut near = Near::default();
         let mut marks = facts.marks.map(|marks| marks.reader(facts.spans));
         let mut groups = Groups::new();
         for (index, span) in facts.spans.part(part) {
-            let resident = facts.resident.map(|resident| resident(span.range(), &mut near));
+            let resident = facts.resident.map(|resident| near.bytes_of(span.range(), resident));
             if span.state() != SpanState::InUse {
                 self.add_manual(facts.manual, index, &span.span(), resident);
                 continue;
             }
-            let marked = match (&mut self.marks, &mut marks) {
-                (Some(counts), Some(marks)) => counts.add(marks.of(index, span)),
-                _ => None,
+            let set = facts.places.and_then(|places| places.set_of(index));
+            let work_out = || Known::of(span, facts.sweepgen, facts.marks);
+            let marked = |known: &Known| {
+                let (marks, counts) = marks.as_mut().zip(self.marks.as_mut())?;
+                counts.add(marks.of(index, span, known.rule.as_ref()?))
             };
-            let place = facts.places.and_then(|places| places.of(index));
-            let unswept = is_unswept(span, facts.sweepgen);
-            if !groups.add(span, place, unswept, marked, resident) {
-                self.add_one(index, &Alike::one(span.span(), place, unswept, marked, resident));
+            if let Some(one) = groups.add(span, set, resident, work_out, marked) {
+                let place = facts.places.and_then(|places| places.of(index));
+                self.add_one(index, &Alike { place, ..one });
             }
         }
         for group in groups.into_groups() {

@@ -2,7 +2,7 @@
 //! (inline ones too, runtime/mgcmark_greenteagc.go), alloc bits of swept spans.
 
 use super::layout::Layout;
-use super::mspan::{Record, SpanState, Sweep};
+use super::mspan::{Record, Sweep};
 use super::stretches::Stretches;
 use super::variants::Variant;
 use crate::memory::{Addr, Range};
@@ -16,7 +16,7 @@ pub(super) struct Bits {
     pub(super) inline: Option<Range>,
 }
 
-/// What says where a span's bits are.
+/// What says where the bits of any span are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BitRules {
     /// `mheap_.sweepgen`.
@@ -51,36 +51,66 @@ impl BitRules {
         }
     }
 
-    #[inline]
-    pub(super) fn bits(&self, span: Record<'_>) -> Bits {
-        let bytes = u64::from(span.nelems().div_ceil(64)) * 8;
-        if !Sweep::of(span.sweepgen(), self.sweepgen).is_unswept() {
-            return Bits {
-                heap: Range::new(span.alloc_bits(), bytes),
-                inline: None,
-            };
-        }
+    /// Those of all spans of this one's kind.
+    pub(super) fn of(&self, span: Record<'_>) -> BitRule {
+        let sweep = Sweep::of(span.sweepgen(), self.sweepgen);
         let holds = |l: &InlineMarks| {
             let elem = l.min_elem_bytes..=l.max_elem_bytes;
             span.size_class() != 0 && elem.contains(&span.elemsize()) && !span.user_arena()
         };
-        let inline = self.inline.filter(holds).map(|l| {
+        BitRule {
+            unswept: sweep.is_unswept(),
+            settled: matches!(sweep, Sweep::Done | Sweep::Cached) && !span.user_arena(),
+            bytes: u64::from(span.nelems().div_ceil(64)) * 8,
+            inline: self.inline.filter(|l| sweep.is_unswept() && holds(l)),
+        }
+    }
+}
+
+/// Where the bits of spans of one kind are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BitRule {
+    /// Whether they await their sweep: then mark bits count, else alloc bits.
+    unswept: bool,
+    settled: bool,
+    /// Bytes of a bitmap.
+    bytes: u64,
+    inline: Option<InlineMarks>,
+}
+
+impl BitRule {
+    #[inline]
+    pub(super) fn bits(&self, span: Record<'_>) -> Bits {
+        let start = match self.unswept {
+            true => span.gcmark_bits(),
+            false => span.alloc_bits(),
+        };
+        let inline = self.inline.map(|l| {
             let end = span.start().saturating_add(span.page_bytes());
             let start = end.saturating_sub(l.size).saturating_add(l.offset);
             Range::new(Addr(start), l.len)
         });
         Bits {
-            heap: Range::new(span.gcmark_bits(), bytes),
+            heap: Range::new(start, self.bytes),
             inline,
         }
     }
 
-    /// Whether the span keeps its alloc bits as long as the heap's sweepgen stays what it was: only sweeping replaces or
+    /// The bitmap that does not count.
+    #[inline]
+    fn other(&self, span: Record<'_>) -> Addr {
+        match self.unswept {
+            true => span.alloc_bits(),
+            false => span.gcmark_bits(),
+        }
+    }
+
+    /// Whether a span keeps its alloc bits as long as the heap's sweepgen stays what it was: only sweeping replaces or
     /// frees them (runtime/mgcsweep.go `sweepLocked.sweep`), each span is swept once per cycle, and bit arenas are
     /// recycled only when a later cycle starts. User arenas are freed by other rules.
     #[inline]
-    pub(super) fn settled(&self, span: Record<'_>) -> bool {
-        matches!(Sweep::of(span.sweepgen(), self.sweepgen), Sweep::Done | Sweep::Cached) && !span.user_arena()
+    pub(super) fn settled(&self) -> bool {
+        self.settled
     }
 }
 
@@ -98,25 +128,21 @@ pub(super) struct BitPlaces {
 }
 
 impl BitPlaces {
-    /// Notes those of a live span, whose structure is `header`. Without rules no bitmap counts.
+    /// Notes those of a live span, whose structure is `header`. Without a rule no bitmap counts.
     #[inline]
-    pub(super) fn note(&mut self, rules: Option<&BitRules>, span: Record<'_>, header: Range) {
-        let Some(rules) = rules.filter(|_| span.state() == SpanState::InUse) else {
+    pub(super) fn note(&mut self, rule: Option<&BitRule>, span: Record<'_>, header: Range) {
+        let Some(rule) = rule else {
             self.others.add(Range::new(span.alloc_bits(), 1));
             self.others.add(Range::new(span.gcmark_bits(), 1));
             return;
         };
-        let Bits { heap, inline } = rules.bits(span);
+        let Bits { heap, inline } = rule.bits(span);
         self.bitmaps.add(heap);
-        let other = match heap.start == span.alloc_bits() {
-            true => span.gcmark_bits(),
-            false => span.alloc_bits(),
-        };
-        self.others.add(Range::new(other, 1));
+        self.others.add(Range::new(rule.other(span), 1));
         if let Some(inline) = inline {
             self.inline.add(inline);
         }
-        if !rules.settled(span) {
+        if !rule.settled() {
             self.headers.add(header);
         }
     }

@@ -6,6 +6,7 @@ mod plan;
 
 pub use plan::MarksPlan;
 
+pub use super::bits::BitRule;
 use super::bits::{BitRules, Bits};
 use super::cursor::{Fields, View};
 use super::layout::Layout;
@@ -84,6 +85,11 @@ impl Marks {
         })
     }
 
+    /// Where the bits are of in-use spans of this one's kind.
+    pub fn rule(&self, span: Record<'_>) -> BitRule {
+        self.rules.of(span)
+    }
+
     /// Looks at the bits of one span of `spans` after the other.
     pub fn reader<'a>(&'a self, spans: &'a Spans) -> MarkReader<'a> {
         MarkReader {
@@ -103,18 +109,21 @@ pub struct MarkReader<'a> {
 }
 
 impl<'a> MarkReader<'a> {
-    /// How many slots of an in-use span the last mark found alive.
+    /// How many slots of an in-use span the last mark found alive; `rule`: that of its kind.
     #[inline]
-    pub fn of(&mut self, index: usize, span: Record<'_>) -> Mark {
+    pub fn of(&mut self, index: usize, span: Record<'_>, rule: &BitRule) -> Mark {
         let Marks { rules, read, .. } = self.marks;
-        if !self.marks.same_cycle || !rules.settled(span) {
+        if !self.marks.same_cycle || !rule.settled() {
             match self.after(index) {
                 None => return Mark::Unreadable,
                 Some(after) if !same_bits(&span.span(), &after, rules.sweepgen) => return Mark::Changed,
                 Some(_) => {}
             }
         }
-        let Bits { heap, inline } = rules.bits(span);
+        let Bits { heap, inline } = rule.bits(span);
+        if let (Some(word), None) = (self.near_word(heap), inline) {
+            return Mark::Known(count_word(word, span.nelems()));
+        }
         let bits = self.bytes(heap);
         let inline = inline.map_or(Some(&[][..]), |range| read.bytes(range.start, range.len as usize).ok());
         match bits.zip(inline) {
@@ -130,6 +139,14 @@ impl<'a> MarkReader<'a> {
             Some(all) => Span::of(all.record(index).ok()?).ok(),
             None => spans.read(read.as_ref(), self.spans.addr_of(index)?),
         }
+    }
+
+    /// A bitmap of a single word that lies next to the one before, as most do.
+    #[inline]
+    fn near_word(&self, range: Range) -> Option<u64> {
+        let from = usize::try_from(range.start.0.wrapping_sub(self.near.0.0)).ok()?;
+        let word = self.near.1.get(from..)?.first_chunk::<8>()?;
+        (range.len == 8).then_some(u64::from_le_bytes(*word))
     }
 
     /// Bytes of a bitmap.
@@ -168,16 +185,22 @@ fn count(bits: &[u8], inline: &[u8], nelems: u32) -> u32 {
     count_words(words.zip(beside).map(|(word, more)| word | more), nelems)
 }
 
+/// Of a word, the first of `nelems` slots.
+#[inline]
+fn count_word(word: u64, nelems: u32) -> u32 {
+    // Mostly all of them are marked.
+    let slots = u64::MAX >> (64 - nelems.clamp(1, 64));
+    match word & slots {
+        all if all == slots => nelems.min(64),
+        some => some.count_ones(),
+    }
+}
+
 #[inline]
 fn count_words(words: impl Iterator<Item = u64>, nelems: u32) -> u32 {
     let (mut left, mut count) = (nelems, 0);
     for word in words {
-        // Mostly all of them are marked.
-        let slots = u64::MAX >> (64 - left.clamp(1, 64));
-        count += match word & slots {
-            all if all == slots => left.min(64),
-            some => some.count_ones(),
-        };
+        count += count_word(word, left);
         if left <= 64 {
             return count;
         }

@@ -4,11 +4,11 @@
 use super::cursor::{DecodeError, Fields, View, bytes_of, word};
 use super::layout::{ArrayField, Layout};
 use super::mspan::Sweep;
-use super::parts::in_parts;
 use super::processors::Processors;
 use super::spans::{Finder, Spans};
 use super::variants::SPAN_CLASSES;
 use crate::memory::{Addr, Memory};
+use crate::spare::in_parts;
 
 /// Longest span set believed.
 const MOST_ENTRIES: u64 = 1 << 27;
@@ -59,19 +59,22 @@ pub struct Places {
 const NOWHERE: u8 = u8::MAX;
 /// Stands for an mcache.
 const CACHED: u8 = 0;
-/// The places in sets, whose numbers follow.
-const IN_SETS: [Place; 4] = [
-    Place::PartialSwept,
-    Place::PartialUnswept,
-    Place::FullSwept,
-    Place::FullUnswept,
-];
+
+impl Place {
+    /// The places in sets, in the order of their numbers.
+    pub const IN_SETS: [Place; 4] = [
+        Place::PartialSwept,
+        Place::PartialUnswept,
+        Place::FullSwept,
+        Place::FullUnswept,
+    ];
+}
 
 /// Entries of one set, as far as they count: words.
 struct Entries<'m> {
     words: &'m [[u8; 8]],
     class: u8,
-    /// Which of `IN_SETS`.
+    /// Which of `Place::IN_SETS`.
     set: u8,
 }
 
@@ -133,17 +136,23 @@ impl Places {
     }
 
     /// The place of a span; `None` for manual spans and for those found nowhere.
-    #[inline]
     pub fn of(&self, index: usize) -> Option<Place> {
-        match self.of_span.get(index)? {
-            &NOWHERE => None,
-            &CACHED => {
+        match *self.of_span.get(index)? {
+            NOWHERE => None,
+            CACHED => {
                 let at = self.cached.partition_point(|(cached, _)| *cached < index);
                 let (cached, p) = self.cached.get(at)?;
                 (*cached == index).then_some(Place::Mcache(*p))
             }
-            set => IN_SETS.get(usize::from(*set - CACHED - 1)).copied(),
+            _ => Place::IN_SETS.get(self.set_of(index)?).copied(),
         }
+    }
+
+    /// Which of [`Place::IN_SETS`] a span is in; `None` for one that is in none of them.
+    #[inline]
+    pub fn set_of(&self, index: usize) -> Option<usize> {
+        let number = usize::from(self.of_span.get(index)?.wrapping_sub(CACHED + 1));
+        (number < Place::IN_SETS.len()).then_some(number)
     }
 
     /// The entries of all sets of all mcentrals.
@@ -190,7 +199,7 @@ impl Places {
 
 impl Found {
     fn look(&mut self, spans: &Spans, finder: &mut Finder<'_>, entries: &Entries<'_>, sweepgen: u32) {
-        let place = IN_SETS.get(usize::from(entries.set));
+        let place = Place::IN_SETS.get(usize::from(entries.set));
         let unswept = matches!(place, Some(Place::PartialUnswept | Place::FullUnswept));
         for word in entries.words {
             let span = u64::from_le_bytes(*word);

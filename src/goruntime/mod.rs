@@ -17,7 +17,6 @@ pub mod memstats;
 pub mod modules;
 pub mod mspan;
 pub mod pagealloc;
-mod parts;
 pub mod probe;
 pub mod processors;
 pub mod provenance;

@@ -9,6 +9,7 @@ use crate::memory::{Addr, Choice, Gather, Memory, Place, Range, RecordShape};
 const MOST_SLOTS: u32 = u16::MAX as u32;
 /// What is wrong with a record of another layout.
 pub(super) const TOO_SHORT: &str = "its record is too short";
+const BAD_PAGES: &str = "its pages are impossible";
 /// No process has memory beyond it, with five levels of page tables either.
 const END_OF_MEMORY: u64 = 1 << 56;
 
@@ -76,6 +77,13 @@ impl<'a> Record<'a> {
     #[inline]
     pub(super) fn of(bytes: &'a [u8]) -> Option<Record<'a>> {
         bytes.first_chunk().map(Record)
+    }
+
+    /// All that lie one behind the other.
+    #[inline]
+    pub(super) fn all_of(bytes: &'a [u8]) -> impl ExactSizeIterator<Item = Record<'a>> {
+        let (records, _) = bytes.as_chunks();
+        records.iter().map(Record)
     }
 
     #[inline]
@@ -167,20 +175,36 @@ impl<'a> Record<'a> {
         usize::from(self.spanclass() >> 1)
     }
 
+    /// What it shares with very many others.
+    #[inline]
+    pub fn kind(self) -> SpanKind {
+        SpanKind([
+            self.npages(),
+            self.elemsize(),
+            self.word(SWEEPGEN),
+            self.word(ALLOC_COUNT) & KIND_BITS,
+        ])
+    }
+
     /// Whether the fields agree with each other, whatever the heap around them.
     #[inline]
     pub(super) fn possible(self) -> Result<(), &'static str> {
-        let state = self.state();
-        match state {
-            SpanState::Dead => return Ok(()),
-            SpanState::Odd => return Err("its state is none that the runtime has"),
-            SpanState::InUse | SpanState::Manual => {}
+        match self.state() {
+            SpanState::Dead => Ok(()),
+            _ => self.possible_kind().and_then(|()| self.possible_in_kind()),
         }
-        let (start, npages) = (self.start(), self.npages());
+    }
+
+    /// The same of what all live spans of a kind share.
+    pub(super) fn possible_kind(self) -> Result<(), &'static str> {
+        let state = self.state();
+        if !matches!(state, SpanState::InUse | SpanState::Manual) {
+            return Err("its state is none that the runtime has");
+        }
         // No product of these overflows.
-        let within = npages <= END_OF_MEMORY / PAGE_BYTES && start <= END_OF_MEMORY - npages * PAGE_BYTES;
-        if npages == 0 || start == 0 || !start.is_multiple_of(PAGE_BYTES) || !within {
-            return Err("its pages are impossible");
+        let npages = self.npages();
+        if npages == 0 || npages > END_OF_MEMORY / PAGE_BYTES {
+            return Err(BAD_PAGES);
         }
         if state == SpanState::Manual {
             return Ok(());
@@ -193,10 +217,21 @@ impl<'a> Record<'a> {
             Some(bytes) => bytes != 0 && bytes <= npages * PAGE_BYTES && nelems <= MOST_SLOTS,
             None => false,
         };
-        if !fits {
-            return Err("its slots do not fit its pages");
+        match fits {
+            true => Ok(()),
+            false => Err("its slots do not fit its pages"),
         }
-        if self.alloc_count() > nelems {
+    }
+
+    /// The same of all else, of a live span of a possible kind.
+    #[inline]
+    pub(super) fn possible_in_kind(self) -> Result<(), &'static str> {
+        let start = self.start();
+        let last = END_OF_MEMORY.saturating_sub(self.page_bytes());
+        if start == 0 || !start.is_multiple_of(PAGE_BYTES) || start > last {
+            return Err(BAD_PAGES);
+        }
+        if self.alloc_count() > self.nelems() && self.state() == SpanState::InUse {
             return Err("it has more objects than slots");
         }
         Ok(())
@@ -227,6 +262,46 @@ impl<'a> Record<'a> {
             state,
             user_arena: self.user_arena(),
         }
+    }
+}
+
+/// All that a record says but where the span and its bits lie, what it links to, and how many of its slots are allocated:
+/// of a large heap nearly all spans are of a kind with very many others, and what follows from that is worked out once.
+#[derive(Clone, Copy, Debug)]
+pub struct SpanKind([u64; 4]);
+
+impl PartialEq for SpanKind {
+    /// Word by word: four words that have only just been made are not in one place yet.
+    #[inline]
+    fn eq(&self, other: &SpanKind) -> bool {
+        let ([a, b, c, d], [e, f, g, h]) = (self.0, other.0);
+        (a ^ e) | (b ^ f) | (c ^ g) | (d ^ h) == 0
+    }
+}
+
+impl Eq for SpanKind {}
+
+/// Kinds in turn, as walks over all spans meet them: what was worked out for the last kind of each span class.
+#[derive(Clone, Debug)]
+pub struct LastKinds<T>(Vec<Option<(SpanKind, T)>>);
+
+impl<T> Default for LastKinds<T> {
+    /// Nothing is known yet.
+    fn default() -> LastKinds<T> {
+        LastKinds((0..=u8::MAX).map(|_| None).collect())
+    }
+}
+
+impl<T> LastKinds<T> {
+    /// What is known of spans of this one's kind; `work_out` is asked where that is nothing yet.
+    #[inline]
+    pub fn of(&mut self, span: Record<'_>, work_out: impl FnOnce() -> Option<T>) -> Option<&mut T> {
+        let kind = span.kind();
+        let last = self.0.get_mut(usize::from(span.spanclass()))?;
+        if last.as_ref().is_none_or(|(known, _)| *known != kind) {
+            *last = Some((kind, work_out()?));
+        }
+        last.as_mut().map(|(_, known)| known)
     }
 }
 
@@ -350,6 +425,9 @@ const USER_ARENA: usize = 53;
 const ALLOC_COUNT_BEFORE_CACHE: usize = 54;
 const ELEMSIZE: usize = 56;
 pub(super) const RECORD_BYTES: usize = 64;
+/// Of the word with `ALLOC_COUNT`: span class, state, and whether it is a user arena.
+const KIND_BITS: u64 = 0x0000_ff00_ffff_0000;
+const _: () = assert!(SPANCLASS == ALLOC_COUNT + 2 && STATE == ALLOC_COUNT + 3 && USER_ARENA == ALLOC_COUNT + 5);
 /// Of `LINK`, what the status leaves.
 const LINK_BITS: u64 = (1 << 56) - 1;
 /// The list of a capture that the records of spans are in.

@@ -11,13 +11,13 @@ use super::bits::{BitPlaces, BitRules};
 use super::cursor::{DecodeError, Fields, GoSlice, View};
 use super::layout::Layout;
 use super::mspan::{self, Record, Span};
-use super::parts::in_parts;
 use super::repeats::names_few;
 use super::variants::Variant;
 use crate::memory::{Addr, Gathered, Memory, Range};
+use crate::spare::in_parts;
 use overlap::overlapping;
 use rows::Rows;
-use walk::{Walk, records};
+use walk::Walk;
 
 /// More span structures than any real heap has (a span for each 8 KiB of 1 TiB).
 const MOST_SPANS: u64 = 1 << 27;
@@ -118,9 +118,10 @@ impl Spans {
     /// Records of the live spans with indices in `part`.
     pub fn part(&self, part: Indices<usize>) -> impl Iterator<Item = (usize, Record<'_>)> {
         let kinds = self.kinds.get(part.clone()).unwrap_or_default();
-        let records = records(&self.records, part.clone());
+        // Those of live spans are whole.
+        let records = Record::all_of(self.records.bytes()).skip(part.start);
         let live = part.zip(kinds).zip(records).filter(|((_, kind), _)| **kind != NO_SPAN);
-        live.filter_map(|((index, _), record)| Some((index, record.ok().and_then(Record::of)?)))
+        live.map(|((index, _), record)| (index, record))
     }
 
     /// Stacks and work buffers.

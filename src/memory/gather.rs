@@ -91,6 +91,11 @@ impl Gathered {
         self.records.bytes().len() / self.len
     }
 
+    /// All of them one behind the other, missing ones included.
+    pub fn bytes(&self) -> &[u8] {
+        self.records.bytes()
+    }
+
     /// Bytes of a record.
     pub fn record_bytes(&self) -> usize {
         self.len

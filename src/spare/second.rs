@@ -1,17 +1,17 @@
-//! A second thread for what two can share, once the target runs on. It is made once, started on a CPU that is not the
-//! first one's, and does not fall asleep between one piece of work and the next.
+//! A second thread for what two can share. It is made once and sleeps while the target stands still; once that runs on, it
+//! is kept on a CPU that is not the first one's, and does not fall asleep between one piece of work and the next.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::sched::sched_setaffinity;
+use nix::sched::{sched_getcpu, sched_setaffinity};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::unistd::{Pid, gettid};
 
 use super::{Cpus, cpu};
 
 /// Makes the second thread, for work of the calling one; where it cannot be had all is done by one. Only the first call
-/// of a process does that. To be called once the target runs on: whoever forks to stop it is to be alone.
+/// of a process does that. To be called early: to come up on a machine that is virtual takes as long as much of the work.
 pub fn prepare() {
     if !cpu() {
         return;
@@ -35,15 +35,18 @@ pub fn prepare() {
     let _ = rayon::ThreadPoolBuilder::new()
         .num_threads(2)
         .use_current_thread()
-        .start_handler(|_| SECOND.store(gettid().as_raw(), Ordering::Release))
+        .start_handler(|_| {
+            SECOND.store(gettid().as_raw(), Ordering::Release);
+            note_cpu();
+        })
         .build_global();
     let _ = before.thread_set_mask();
-    // Should it have been put behind this one.
-    std::thread::yield_now();
 }
 
 /// The second thread; 0 while there is none.
 static SECOND: AtomicI32 = AtomicI32::new(0);
+/// The CPU on which it last looked for work.
+static SECOND_ON: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// Sends the second thread, if there is one, to a CPU that is not the calling one's. Gives back where it may run once it
 /// is there.
@@ -52,6 +55,21 @@ fn keep_apart() -> Option<Cpus> {
     let cpus = Cpus::of_this_thread().filter(|_| second > 0)?;
     let _ = sched_setaffinity(Pid::from_raw(second), &cpus.others);
     Some(cpus)
+}
+
+/// To be called by the second thread.
+fn note_cpu() {
+    SECOND_ON.store(sched_getcpu().unwrap_or(usize::MAX), Ordering::Relaxed);
+}
+
+fn is_first() -> bool {
+    rayon::current_thread_index() == Some(0)
+}
+
+/// Whether the second thread waits for the CPU of the calling one, the first: the scheduler may have put it there when it
+/// woke up, and leaves it there for some milliseconds.
+fn is_behind_this() -> bool {
+    is_first() && sched_getcpu().is_ok_and(|here| here == SECOND_ON.load(Ordering::Relaxed))
 }
 
 /// Whether what is done now may be done by two threads.
@@ -65,10 +83,17 @@ pub fn beside<A: Send, B>(first: impl Fn() -> A + Sync, second: impl FnOnce() ->
         return (first(), second());
     }
     let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+    // By the second thread.
+    let taken = AtomicBool::new(false);
+    let moved = is_behind_this().then(keep_apart).flatten();
     let mut done = None;
     let second = rayon::in_place_scope(|scope| {
         scope.spawn(|_| {
             begun.store(true, Ordering::Release);
+            if !is_first() {
+                taken.store(true, Ordering::Release);
+                moved.inspect(Cpus::use_all);
+            }
             done = Some(first());
             ended.store(true, Ordering::Release);
         });
@@ -77,6 +102,9 @@ pub fn beside<A: Send, B>(first: impl Fn() -> A + Sync, second: impl FnOnce() ->
         spin_until(|| ended.load(Ordering::Acquire) || !begun.load(Ordering::Acquire));
         second
     });
+    if let Some(cpus) = moved.filter(|_| !taken.load(Ordering::Acquire)) {
+        let _ = sched_setaffinity(Pid::from_raw(SECOND.load(Ordering::Acquire)), &cpus.all);
+    }
     (done.unwrap_or_else(first), second)
 }
 
@@ -112,14 +140,13 @@ pub fn awake<T>(work: impl FnOnce() -> T) -> T {
 
 fn await_work(over: &AtomicBool, cpus: Option<&Cpus>) {
     // The thread that hands out the work has no time for this.
-    if rayon::current_thread_index() == Some(0) {
+    if is_first() {
         return;
     }
-    if let Some(cpus) = cpus {
-        cpus.use_all();
-    }
+    cpus.inspect(|cpus| cpus.use_all());
     let mut idle = Instant::now();
     while !over.load(Ordering::Acquire) && idle.elapsed() < LONGEST_SPIN {
+        note_cpu();
         match rayon::yield_now() {
             Some(rayon::Yield::Executed) => idle = Instant::now(),
             // Others that want this CPU are to have it.

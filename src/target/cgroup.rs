@@ -62,12 +62,6 @@ impl CgroupFacts {
         })
     }
 
-    /// Of the tool itself.
-    pub fn of_self() -> Option<CgroupFacts> {
-        let cgroup = fs::read_to_string("/proc/self/cgroup").ok()?;
-        CgroupFacts::find(&cgroup, &fs::read_to_string("/proc/self/mountinfo").ok()?, &read_host)
-    }
-
     /// Of the process with this `/proc/PID/cgroup`, among these mounts; `read` reads the files of the hierarchy.
     pub fn find(cgroup: &str, mountinfo: &str, read: &ReadFile) -> Option<CgroupFacts> {
         let place = Place::find(cgroup, mountinfo, "memory")?;
@@ -78,6 +72,24 @@ impl CgroupFacts {
         // A directory that is not there (stale path, masked mount) says nothing; the root group says little, but exists.
         let marker = place.dir.join("cgroup.procs");
         (facts.current_bytes.is_some() || read(&marker).is_some()).then_some(facts)
+    }
+}
+
+/// Where the memory of the tool's own group is limited.
+#[derive(Debug)]
+pub(super) struct OwnMemory(Place);
+
+impl OwnMemory {
+    /// `None` when the tool is in no memory cgroup that can be seen from here.
+    pub(super) fn find() -> Option<OwnMemory> {
+        let cgroup = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        Place::find(&cgroup, &mounts, "memory").map(OwnMemory)
+    }
+
+    /// As [`CgroupFacts::headroom_bytes`], at this moment.
+    pub(super) fn headroom_bytes(&self) -> Option<u64> {
+        self.0.headroom(&read_host)
     }
 }
 
@@ -178,13 +190,39 @@ impl Place {
     }
 }
 
-fn v2(place: &Place, read: &ReadFile) -> CgroupFacts {
-    let number = |dir: &Path, name: &str| read(&dir.join(name))?.trim().parse::<u64>().ok();
-    let working_set = |dir: &Path| {
+/// The number in a file of a group.
+fn number(dir: &Path, name: &str, read: &ReadFile) -> Option<u64> {
+    read(&dir.join(name))?.trim().parse().ok()
+}
+
+impl Place {
+    /// Memory in use that is not page cache that can go at once.
+    fn working_set(&self, dir: &Path, read: &ReadFile) -> Option<u64> {
+        let (used, cache) = match self.version {
+            CgroupVersion::V1 => ("memory.usage_in_bytes", "total_inactive_file"),
+            CgroupVersion::V2 => ("memory.current", "inactive_file"),
+        };
         let stat = read(&dir.join("memory.stat"))?;
-        Some(number(dir, "memory.current")?.saturating_sub(field(&stat, "inactive_file")?))
-    };
-    let room = |dir: PathBuf| Some(number(&dir, "memory.max")?.saturating_sub(working_set(&dir)?));
+        Some(number(dir, used, read)?.saturating_sub(field(&stat, cache)?))
+    }
+
+    /// What is left: the smallest limit minus working set on the way up.
+    fn headroom(&self, read: &ReadFile) -> Option<u64> {
+        let room = |dir: PathBuf| {
+            let limit = match self.version {
+                CgroupVersion::V1 => {
+                    number(&dir, "memory.limit_in_bytes", read).filter(|&limit| limit < V1_UNLIMITED)?
+                }
+                CgroupVersion::V2 => number(&dir, "memory.max", read)?,
+            };
+            Some(limit.saturating_sub(self.working_set(&dir, read)?))
+        };
+        self.levels().filter_map(room).min()
+    }
+}
+
+fn v2(place: &Place, read: &ReadFile) -> CgroupFacts {
+    let number = |dir: &Path, name: &str| number(dir, name, read);
     let smallest = |name: &str| place.levels().filter_map(|dir| number(&dir, name)).min();
     let events = read(&place.dir.join("memory.events")).unwrap_or_default();
     CgroupFacts {
@@ -193,8 +231,8 @@ fn v2(place: &Place, read: &ReadFile) -> CgroupFacts {
         limit_bytes: smallest("memory.max"),
         high_bytes: smallest("memory.high"),
         current_bytes: number(&place.dir, "memory.current"),
-        working_set_bytes: working_set(&place.dir),
-        headroom_bytes: place.levels().filter_map(room).min(),
+        working_set_bytes: place.working_set(&place.dir, read),
+        headroom_bytes: place.headroom(read),
         swap_limit_bytes: smallest("memory.swap.max"),
         swap_current_bytes: number(&place.dir, "memory.swap.current"),
         oom_kills: field(&events, "oom_kill"),
@@ -202,13 +240,8 @@ fn v2(place: &Place, read: &ReadFile) -> CgroupFacts {
 }
 
 fn v1(place: &Place, read: &ReadFile) -> CgroupFacts {
-    let number = |dir: &Path, name: &str| read(&dir.join(name))?.trim().parse::<u64>().ok();
+    let number = |dir: &Path, name: &str| number(dir, name, read);
     let limit = |dir: &Path, name: &str| number(dir, name).filter(|&limit| limit < V1_UNLIMITED);
-    let working_set = |dir: &Path| {
-        let stat = read(&dir.join("memory.stat"))?;
-        Some(number(dir, "memory.usage_in_bytes")?.saturating_sub(field(&stat, "total_inactive_file")?))
-    };
-    let room = |dir: PathBuf| Some(limit(&dir, "memory.limit_in_bytes")?.saturating_sub(working_set(&dir)?));
     let smallest = |name: &str| place.levels().filter_map(|dir| limit(&dir, name)).min();
     let memory = smallest("memory.limit_in_bytes");
     let both = smallest("memory.memsw.limit_in_bytes");
@@ -221,8 +254,8 @@ fn v1(place: &Place, read: &ReadFile) -> CgroupFacts {
         limit_bytes: memory,
         high_bytes: None,
         current_bytes: used,
-        working_set_bytes: working_set(&place.dir),
-        headroom_bytes: place.levels().filter_map(room).min(),
+        working_set_bytes: place.working_set(&place.dir, read),
+        headroom_bytes: place.headroom(read),
         swap_limit_bytes: memory.zip(both).map(|(memory, both)| both.saturating_sub(memory)),
         swap_current_bytes: used.zip(used_both).map(|(used, both)| both.saturating_sub(used)),
         oom_kills: field(&oom, "oom_kill"),

@@ -9,6 +9,7 @@ pub mod container;
 pub mod host;
 pub mod maps;
 mod modules;
+mod own;
 mod pages;
 pub mod permissions;
 pub mod procdir;
@@ -19,12 +20,14 @@ mod sys;
 mod threads;
 
 pub use capture::{
-    Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, PauseLoad, PauseParts, Stop, StopKind,
+    Capture, CaptureOptions, Captured, Changes, DEFAULT_BYTE_BUDGET, Incomplete, PauseLoad, PauseParts, Room, Stop,
+    StopKind,
 };
 pub use cgroup::{CgroupFacts, CgroupVersion};
 pub use host::{HostFacts, ThpSettings, memory_available_bytes, volunteer_for_oom};
 pub use maps::{Backing, Mapping, Maps};
 pub use modules::{FileId, Module};
+pub use own::OwnMeans;
 pub use permissions::Access;
 pub use process::{LiveProcess, ProcessInfo, SharedNamespaces, ns_pid};
 pub use residency::{Residency, ResidencyGrade};

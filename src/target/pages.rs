@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use nix::errno::Errno;
 
@@ -55,10 +56,13 @@ pub(crate) enum Ask {
     Owner,
 }
 
+/// Stretches of pages that the kernel tells of in one call.
+const REGIONS: usize = 1024;
+
 /// The page map of a process.
 #[derive(Debug)]
 pub(crate) struct PageMap {
-    file: File,
+    file: Arc<File>,
     method: Method,
     page: u64,
     buffer: Vec<PageRegion>,
@@ -75,10 +79,10 @@ impl PageMap {
             Err(_) => Method::Read,
         };
         PageMap {
-            file,
+            file: Arc::new(file),
             method,
             page,
-            buffer: vec![PageRegion::default(); 1024],
+            buffer: vec![PageRegion::default(); REGIONS],
         }
     }
 
@@ -88,6 +92,16 @@ impl PageMap {
         PageMap {
             method: Method::Read,
             ..PageMap::new(file)
+        }
+    }
+
+    /// The same page map, for another thread.
+    pub(crate) fn another(&self) -> PageMap {
+        PageMap {
+            file: self.file.clone(),
+            method: self.method,
+            page: self.page,
+            buffer: vec![PageRegion::default(); REGIONS],
         }
     }
 

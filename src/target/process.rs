@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
@@ -81,7 +82,7 @@ pub struct LiveProcess {
     /// `/proc/PID/mem`, bound to the address space of this moment; absent when reading memory is not permitted.
     memory: Option<File>,
     /// The file that pages of data come from while they are absent, when it is not the executable.
-    image: Option<(FileId, File)>,
+    image: OnceLock<(FileId, File)>,
 }
 
 impl LiveProcess {
@@ -158,7 +159,7 @@ impl LiveProcess {
             exe,
             exe_id,
             memory,
-            image: None,
+            image: OnceLock::new(),
         })
     }
 
@@ -218,14 +219,14 @@ impl LiveProcess {
     }
 
     /// From now on, absent pages of writable mappings of `module` are what its file holds. At first this is so for the
-    /// executable.
-    pub fn read_data_of(&mut self, module: &Module, file: File) {
-        self.image = Some((module.id, file));
+    /// executable; once another is named, it stays that one.
+    pub fn read_data_of(&self, module: &Module, file: File) {
+        let _ = self.image.set((module.id, file));
     }
 
     /// The file whose data pages may be taken from disk, and what its mappings show.
     pub(crate) fn image(&self, maps: &Maps) -> Option<FileId> {
-        match &self.image {
+        match self.image.get() {
             Some((id, _)) => Some(*id),
             None => self.exe_mapping(maps).map(Mapping::file_id),
         }
@@ -233,7 +234,7 @@ impl LiveProcess {
 
     /// The file that [`image`](LiveProcess::image) names.
     pub(crate) fn image_file(&self) -> &File {
-        self.image.as_ref().map_or(&self.exe, |(_, file)| file)
+        self.image.get().map_or(&self.exe, |(_, file)| file)
     }
 
     /// Makes sure that it is still the process that was opened, running the same program in the same memory.

@@ -1,12 +1,15 @@
 //! Which bytes of a process are in memory and which are swapped out, page by page, and the several figures the kernel
 //! has for the sum. The page-level sum is the truth; statm is kept beside it because it is what people see in `top`.
 
+use std::io;
+
 use super::maps::{Backing, Maps};
 use super::pages::{Ask, Method, PageMap, PageRun};
 use super::procdir::kb_field;
 use super::process::LiveProcess;
 use crate::error::Result;
-use crate::memory::Range;
+use crate::memory::{Addr, Range};
+use crate::spare::in_parts;
 
 /// How far residency figures can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,35 +58,43 @@ impl Residency {
         }
     }
 
-    fn by_page(process: &LiveProcess, mut pages: PageMap, ranges: &[Range]) -> Result<Residency> {
+    fn by_page(process: &LiveProcess, pages: PageMap, ranges: &[Range]) -> Result<Residency> {
         let grade = match pages.method() {
             Method::Scan => ResidencyGrade::Exact,
             Method::Read => ResidencyGrade::WithZeroPages,
         };
-        let mut found = Residency {
-            grade,
-            resident: Intervals::default(),
-            swapped: Intervals::default(),
-            huge: Intervals::default(),
-            mappings: Vec::new(),
+        let pieces = pieces(&joined(ranges));
+        let pages = &pages;
+        let begin = || Looking {
+            pages: pages.another(),
+            runs: Vec::new(),
+            found: Vec::new(),
         };
-        let mut runs: Vec<PageRun> = Vec::new();
-        for (start, end) in joined(ranges) {
-            pages
-                .scan(start, end, Ask::Presence, &mut runs)
-                .map_err(|error| process.lost("pagemap", &error))?;
-            for run in runs.drain(..) {
-                if run.swapped {
-                    found.swapped.push(run.start, run.end);
-                } else if run.present && !run.zero {
-                    found.resident.push(run.start, run.end);
-                    if run.huge {
-                        found.huge.push(run.start, run.end);
-                    }
-                }
-            }
+        let parts = in_parts(pieces.len(), THINGS_OF_PIECE, begin, |looking, part| {
+            let list = pieces.get(part.clone()).unwrap_or_default();
+            let found = list.iter().try_fold(Pages::default(), |mut found, piece| {
+                looking.look_up(*piece, &mut found).map(|()| found)
+            });
+            looking.found.push((part.start, found));
+        });
+        let mut parts: Vec<_> = parts.into_iter().flat_map(|looking| looking.found).collect();
+        parts.sort_unstable_by_key(|(start, _)| *start);
+        let mut all = Pages::default();
+        for (_, found) in parts {
+            all.join(found.map_err(|error| process.lost("pagemap", &error))?);
         }
-        Ok(found)
+        let Pages {
+            resident,
+            swapped,
+            huge,
+        } = all;
+        Ok(Residency {
+            grade,
+            resident,
+            swapped,
+            huge,
+            mappings: Vec::new(),
+        })
     }
 
     /// From the sums of `/proc/PID/smaps`, where pages cannot be looked up one by one.
@@ -131,6 +142,17 @@ impl Residency {
         self.resident
             .bytes_in_near(range, near)
             .saturating_add(self.share(range, |mapping| mapping.2))
+    }
+
+    /// The stretch around `addr` that is resident as a whole, or not at all, and whether it is; of no bytes where it is
+    /// not found `near`, or not known page by page.
+    pub fn stretch(&self, addr: Addr, near: usize) -> ((u64, u64), bool) {
+        let next = self.resident.list.get(near + 1).map_or(u64::MAX, |next| next.0);
+        match self.resident.list.get(near) {
+            Some(&(start, end, _)) if (start..end).contains(&addr.0) => ((start, end), true),
+            Some(&(_, end, _)) if (end..next).contains(&addr.0) => ((end, next), false),
+            _ => ((0, 0), false),
+        }
     }
 
     /// Bytes of `range` that are swapped out.
@@ -183,6 +205,68 @@ impl Residency {
     }
 }
 
+/// Pages by what they cost.
+#[derive(Debug, Default)]
+struct Pages {
+    resident: Intervals,
+    swapped: Intervals,
+    huge: Intervals,
+}
+
+impl Pages {
+    fn add(&mut self, run: &PageRun) {
+        if run.swapped {
+            self.swapped.push(run.start, run.end);
+        } else if run.present && !run.zero {
+            self.resident.push(run.start, run.end);
+            if run.huge {
+                self.huge.push(run.start, run.end);
+            }
+        }
+    }
+
+    /// Adds those of higher addresses.
+    fn join(&mut self, next: Pages) {
+        self.resident.join(next.resident);
+        self.swapped.join(next.swapped);
+        self.huge.join(next.huge);
+    }
+}
+
+/// A thread that looks pages up, and what it found, each part with the number of its first piece.
+struct Looking {
+    pages: PageMap,
+    runs: Vec<PageRun>,
+    found: Vec<(usize, io::Result<Pages>)>,
+}
+
+impl Looking {
+    fn look_up(&mut self, (start, end): (u64, u64), found: &mut Pages) -> io::Result<()> {
+        self.pages.scan(start, end, Ask::Presence, &mut self.runs)?;
+        self.runs.drain(..).for_each(|run| found.add(&run));
+        Ok(())
+    }
+}
+
+/// What is looked up in one go, bytes of address space; more where there are terabytes of it.
+const PIECE: u64 = 64 << 20;
+/// Pieces that stretches are cut into, about.
+const MOST_PIECES: u64 = 1024;
+/// How many things such a piece stands for: with a GiB a second thread is worth it.
+const THINGS_OF_PIECE: usize = 1024;
+
+/// The same stretches, none of them longer than a piece.
+fn pieces(stretches: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let total = sum(stretches.iter().map(|(start, end)| end - start));
+    let piece = (total / MOST_PIECES / PIECE + 1) * PIECE;
+    let cut = |&(start, end): &(u64, u64)| {
+        let starts = std::iter::successors(Some(start), move |from| from.checked_add(piece));
+        let starts = starts.take_while(move |from| *from < end);
+        starts.map(move |from| (from, end.min(from.saturating_add(piece))))
+    };
+    stretches.iter().flat_map(cut).collect()
+}
+
 /// No sum of what a kernel says comes near the end; one of what a damaged file says may.
 fn sum(bytes: impl Iterator<Item = u64>) -> u64 {
     bytes.fold(0, u64::saturating_add)
@@ -232,6 +316,17 @@ impl Intervals {
         }
     }
 
+    /// Appends those of another one, which lie behind all of these.
+    fn join(&mut self, next: Intervals) {
+        if self.list.is_empty() {
+            *self = next;
+            return;
+        }
+        let rest = next.list.into_iter();
+        self.list.reserve(rest.len());
+        rest.for_each(|(start, end, _)| self.push(start, end));
+    }
+
     fn total(&self) -> u64 {
         self.list
             .last()
@@ -241,7 +336,7 @@ impl Intervals {
     fn iter(&self) -> impl Iterator<Item = Range> {
         self.list
             .iter()
-            .map(|&(start, end, _)| Range::new(crate::memory::Addr(start), end - start))
+            .map(|&(start, end, _)| Range::new(Addr(start), end - start))
     }
 
     fn bytes_in(&self, range: Range) -> u64 {
@@ -296,7 +391,6 @@ impl Intervals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory::Addr;
 
     #[test]
     fn intervals_count_exactly_what_lies_inside() {
@@ -327,6 +421,30 @@ mod tests {
                     "{start} {len} {at}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn stretches_are_cut_into_few_pieces_however_long_they_are() {
+        let all = [
+            (0x1000, 0x3000),
+            (PIECE, 5 * PIECE + 0x1000),
+            (1 << 40, 1 << 46),
+            (1 << 50, !0xfff),
+        ];
+        for count in 0..=all.len() {
+            let stretches = &all[..count];
+            let pieces = pieces(stretches);
+            assert!(pieces.len() as u64 <= 2 * MOST_PIECES, "{}", pieces.len());
+            assert!(pieces.iter().all(|(start, end)| start < end && end % 0x1000 == 0));
+            let mut joined: Vec<(u64, u64)> = Vec::new();
+            for piece in pieces {
+                match joined.last_mut().filter(|last| last.1 == piece.0) {
+                    Some(last) => last.1 = piece.1,
+                    None => joined.push(piece),
+                }
+            }
+            assert_eq!(joined, stretches);
         }
     }
 

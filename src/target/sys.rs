@@ -145,9 +145,9 @@ pub(crate) fn wait_sigchld(timeout: Duration) {
 
 /// `fork(2)`. The child must touch no lock another thread may hold, and leave by [`exit_now`].
 pub(crate) fn fork() -> nix::Result<ForkResult> {
-    // SAFETY: the command is single-threaded when it stops a target. Where it is not (it reads a running one while it
-    // decodes; a test harness) the child allocates, which glibc and musl make safe after fork, and takes no other shared
-    // lock.
+    // SAFETY: the command's second thread sleeps when it stops a target. Where others are at work (it reads a running one
+    // while it prepares, or decodes; a test harness) the child allocates, which glibc and musl make safe after fork, and takes
+    // no other shared lock: what is looked up once for all has been by then.
     unsafe { nix::unistd::fork() }
 }
 

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use gomemscan::analysis::RssFacts;
-use gomemscan::cli::attach::{HostSide, Scanned, assemble, span_sums};
+use gomemscan::cli::attach::{HostSide, Scanned, Surroundings, assemble, span_sums};
 use gomemscan::goruntime::capture::Summary;
 use gomemscan::goruntime::frames::{FrameTable, Position, Symbolizer};
 use gomemscan::goruntime::locate::Runtime;
@@ -115,7 +115,12 @@ fn host(space: &Space, snapshot: &Snapshot) -> HostSide {
         swap: Some(4096),
     };
     let (maps, _) = Maps::parse(maps.as_bytes());
-    let mut host = HostSide::of(Some(maps), Ok(Residency::by_mapping(&smaps)), rss);
+    let mut host = HostSide::of(
+        Some(maps),
+        Ok(Residency::by_mapping(&smaps)),
+        rss,
+        &Surroundings::machine(),
+    );
     host.sort_mappings(snapshot);
     host
 }

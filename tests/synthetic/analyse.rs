@@ -1,6 +1,6 @@
 //! Runs every analysis on a scan, as a report does.
 
-use gomemscan::analysis::{self, Clock, FindingFacts, IdleFacts, MappingKind, MappingRow, RssFacts};
+use gomemscan::analysis::{self, Clock, FindingFacts, IdleFacts, MappingKind, MappingRow, Near, RssFacts};
 use gomemscan::memory::{Addr, Range};
 use gomemscan::model::{Capture, FreeGoroutines, Gc, Goroutines, Idle, LargeObjects, Ledger, MemStats};
 
@@ -30,7 +30,7 @@ pub fn with(
     let sweepgen = gc.map(|gc| gc.sweepgen);
     let marks = target.marks(scan);
     let frames = target.frames(scan);
-    let resident = |range: Range, _: &mut usize| resident(range);
+    let resident = |range: Range, _: &mut Near| resident(range);
     let sums = Scan::sums(s, marks.as_ref(), Some(&resident));
     let sums = sums.as_ref();
     let facts = IdleFacts {

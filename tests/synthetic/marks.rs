@@ -11,9 +11,13 @@ use crate::synth::{Release, Scan, Span, Sweep, Synth, SynthTarget, has_inline_ma
 fn slots<const N: usize>(scan: &Scan, marks: &Marks) -> [Option<u32>; N] {
     let spans = scan.snapshot.spans.as_ref().unwrap();
     let mut reader = marks.reader(spans);
-    std::array::from_fn(|index| match reader.of(index, spans.part(index..index + 1).next()?.1) {
-        Mark::Known(slots) => Some(slots),
-        Mark::Changed | Mark::Unreadable => None,
+    std::array::from_fn(|index| {
+        let span = spans.part(index..index + 1).next()?.1;
+        let rule = marks.rule(span);
+        match reader.of(index, span, &rule) {
+            Mark::Known(slots) => Some(slots),
+            Mark::Changed | Mark::Unreadable => None,
+        }
     })
 }
 

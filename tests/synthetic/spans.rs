@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gomemscan::analysis::{self, Kinds};
+use gomemscan::analysis::{self, Kinds, Near};
 use gomemscan::memory::Range;
 
 use crate::books::assert_exact;
@@ -38,7 +38,7 @@ fn one_span_of_each_class_is_counted_under_its_class() {
 fn added_up(target: &SynthTarget, resident: &(dyn Fn(u64) -> u64 + Sync)) -> BTreeMap<String, u64> {
     let scan = target.scan();
     let marks = target.marks(&scan);
-    let resident = |range: Range, _: &mut usize| resident(range.len);
+    let resident = |range: Range, _: &mut Near| resident(range.len);
     let sums = Scan::sums(&scan.snapshot, marks.as_ref(), Some(&resident)).unwrap();
     let heap = sums.heap.unwrap();
     let mut all = BTreeMap::new();

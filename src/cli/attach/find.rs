@@ -33,7 +33,7 @@ impl Found {
     /// Finds runtime number `index` of the process, the first one unless told, with the debug information of
     /// `debug_file` if that is given. Nothing is stopped; a binary without debug information is compared with what the
     /// running target holds.
-    pub fn of(process: &mut LiveProcess, index: Option<u32>, debug_file: Option<&Path>) -> Result<Found> {
+    pub fn of(process: &LiveProcess, index: Option<u32>, debug_file: Option<&Path>) -> Result<Found> {
         let chosen = Runtimes::of(process, &process.maps()?).choose(process, index)?;
         let Chosen { module, file, .. } = chosen;
         let name = module.path.to_string_lossy().into_owned();

@@ -1,8 +1,8 @@
-//! The host's side of a scan, read right after the release: which pages are resident, what the mappings are, the
-//! memory cgroup, and the machine.
+//! The host's side of a scan: which pages are resident and what the mappings are, read right after the release; the
+//! memory cgroup and the machine, while the binary is read.
 
 use super::mappings::{largest_mapped_file, mapping_rows};
-use crate::analysis::{MappingRow, RssFacts};
+use crate::analysis::{MappingRow, Near, RssFacts};
 use crate::goruntime::snapshot::Snapshot;
 use crate::memory::Range;
 use crate::model::{AttachReport, Cgroup, Grade, Graded, Host, Thp, Unavailable, Warning};
@@ -21,13 +21,37 @@ pub struct HostSide {
     pub largest_file: Option<(String, u64)>,
     /// Resident set sizes.
     pub rss: RssFacts,
-    cgroup: Option<CgroupFacts>,
+    around: Surroundings,
+}
+
+/// What is around a target: its memory cgroup, and the machine.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
     host: HostFacts,
+    cgroup: Option<CgroupFacts>,
+}
+
+impl Surroundings {
+    /// As they are now.
+    pub fn of(process: &LiveProcess) -> Surroundings {
+        Surroundings {
+            host: HostFacts::collect(),
+            cgroup: CgroupFacts::of(process),
+        }
+    }
+
+    /// Only the machine.
+    pub fn machine() -> Surroundings {
+        Surroundings {
+            host: HostFacts::collect(),
+            cgroup: None,
+        }
+    }
 }
 
 impl HostSide {
-    /// Reads everything; what cannot be read is left out with its reason.
-    pub fn read(process: &LiveProcess) -> HostSide {
+    /// Reads everything about the target; what cannot be read is left out with its reason.
+    pub fn read(process: &LiveProcess, around: &Surroundings) -> HostSide {
         let maps = process.maps();
         let pages = maps
             .as_ref()
@@ -41,14 +65,16 @@ impl HostSide {
                 swap: Some(residency.total_swapped_bytes()),
             },
         );
-        HostSide {
-            cgroup: CgroupFacts::of(process),
-            ..HostSide::of(maps.ok(), pages, rss)
-        }
+        HostSide::of(maps.ok(), pages, rss, around)
     }
 
     /// The same from mappings and residency, or the reason why that is not known, which are already here.
-    pub fn of(maps: Option<Maps>, residency: std::result::Result<Residency, String>, rss: RssFacts) -> HostSide {
+    pub fn of(
+        maps: Option<Maps>,
+        residency: std::result::Result<Residency, String>,
+        rss: RssFacts,
+        around: &Surroundings,
+    ) -> HostSide {
         let (residency, residency_missing) = match residency {
             Ok(residency) => (Some(residency), None),
             Err(why) => (None, Some(why)),
@@ -64,15 +90,18 @@ impl HostSide {
             maps,
             mappings: Vec::new(),
             rss,
-            cgroup: None,
-            host: HostFacts::collect(),
+            around: around.clone(),
         }
     }
 
-    /// Resident bytes of a range, where that is known; the number is where the range before was found.
-    pub fn resident(&self) -> Option<impl Fn(Range, &mut usize) -> u64 + Sync + '_> {
+    /// Resident bytes of a range, where that is known, and where it was found.
+    pub fn resident(&self) -> Option<impl Fn(Range, &mut Near) -> u64 + Sync + '_> {
         let residency = self.residency.as_ref()?;
-        Some(|range, near: &mut usize| residency.resident_bytes_near(range, near))
+        Some(|range, near: &mut Near| {
+            let bytes = residency.resident_bytes_near(range, &mut near.at);
+            (near.stretch, near.is_resident) = residency.stretch(range.start, near.at);
+            bytes
+        })
     }
 
     /// Tells the runtime's own mappings from others.
@@ -82,9 +111,9 @@ impl HostSide {
 
     /// Fills the sections about the machine and the cgroup.
     pub fn fill(&self, report: &mut AttachReport) {
-        report.host = machine(&self.host);
-        report.process.cgroup_path = self.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
-        report.cgroup = self.cgroup.as_ref().map(|cgroup| Cgroup {
+        report.host = machine(&self.around.host);
+        report.process.cgroup_path = self.around.cgroup.as_ref().map(|cgroup| cgroup.path.clone());
+        report.cgroup = self.around.cgroup.as_ref().map(|cgroup| Cgroup {
             version: match cgroup.version {
                 CgroupVersion::V1 => 1,
                 CgroupVersion::V2 => 2,

@@ -10,7 +10,7 @@ mod runtimes;
 pub(super) mod scan;
 
 pub use self::assemble::{assemble, span_sums};
-pub use self::host::HostSide;
+pub use self::host::{HostSide, Surroundings};
 pub use self::scan::Scanned;
 use super::deadline::Deadline;
 use super::exit::Outcome;
@@ -19,7 +19,7 @@ use super::plan::{AttachPlan, Pause};
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::target::capture::DEFAULT_BYTE_BUDGET;
-use crate::target::{CaptureOptions, CgroupFacts, Stop, memory_available_bytes};
+use crate::target::{CaptureOptions, OwnMeans, Stop, memory_available_bytes};
 use crate::units;
 use scan::{Finished, ScanOptions, scan};
 
@@ -65,7 +65,7 @@ const LEAST_MEMORY: u64 = 4 << 20;
 
 /// Refuses to work where the tool's own cgroup, which may be the target's, has no memory left for it.
 pub(super) fn enough_memory() -> Result<()> {
-    match CgroupFacts::of_self().and_then(|own| own.headroom_bytes) {
+    match OwnMeans::get().headroom_bytes() {
         Some(left) if left < LEAST_MEMORY => {
             let what = format!(
                 "gomemscan's own cgroup has {} of memory left, and a scan takes at least {}; run it outside of that \
@@ -82,10 +82,7 @@ pub(super) fn enough_memory() -> Result<()> {
 /// Bytes to copy at most: what the machine and the tool's own cgroup can spare, half of it left alone. The tool may
 /// share the target's cgroup, and must not be what pushes it over its limit.
 pub(super) fn byte_budget() -> u64 {
-    let spare = [
-        memory_available_bytes(),
-        CgroupFacts::of_self().and_then(|own| own.headroom_bytes),
-    ];
+    let spare = [memory_available_bytes(), OwnMeans::get().headroom_bytes()];
     let least = spare.into_iter().flatten().min().unwrap_or(DEFAULT_BYTE_BUDGET);
     (least / 2).min(DEFAULT_BYTE_BUDGET)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::assemble::{assemble, span_sums};
 use super::choose::agreed;
 use super::find::Found;
-use super::host::HostSide;
+use super::host::{HostSide, Surroundings};
 use super::runtimes::CodeFile;
 use crate::analysis::SpanSums;
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ use crate::image::Image;
 use crate::memory::Memory;
 use crate::model::{self, AttachReport, Confidence, Layout, LayoutSource, Process, Step, Symbols, Tool};
 use crate::spare;
-use crate::target::{Capture, CaptureOptions, LiveProcess, StopKind};
+use crate::target::{Capture, CaptureOptions, LiveProcess, OwnMeans, Room, StopKind};
 
 /// How to scan.
 #[derive(Clone, Debug)]
@@ -84,7 +84,12 @@ impl Steps<'_> {
     }
 
     fn end(&mut self, name: &str) {
-        self.list.push(step(name, self.since.elapsed()));
+        self.end_as(name, |took| took);
+    }
+
+    /// The same of a step that did something for another one, or the other way round.
+    fn end_as(&mut self, name: &str, of: impl FnOnce(Duration) -> Duration) {
+        self.list.push(step(name, of(self.since.elapsed())));
         self.since = Instant::now();
     }
 }
@@ -93,6 +98,7 @@ impl Steps<'_> {
 pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> Result<Finished> {
     let begun = Instant::now();
     spare::look();
+    spare::prepare();
     let mut steps = Steps {
         list: Vec::new(),
         since: begun,
@@ -100,11 +106,17 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     };
 
     steps.begin("opening the process");
-    let mut process = LiveProcess::open(pid)?;
+    let process = LiveProcess::open(pid)?;
     steps.end("open");
 
     steps.begin("reading the binary");
-    let found = Found::of(&mut process, options.runtime, options.debug_file.as_deref());
+    let prepare = || {
+        OwnMeans::get();
+        let room = spare::cpu().then(|| Room::prepare(&process, options.capture.byte_budget));
+        (Surroundings::of(&process), room.flatten())
+    };
+    let find = || Found::of(&process, options.runtime, options.debug_file.as_deref());
+    let ((around, room), found) = spare::beside(prepare, find);
     // What is wrong with a process that has gone, or has become another program, is that.
     let explained = |error| process.recheck().err().unwrap_or(error);
     let found = found.map_err(explained)?;
@@ -118,15 +130,24 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.begin("copying the runtime's structures");
     spare::look();
     let mut planner = || -> Box<dyn crate::memory::Planner> { Box::new(Summary::new(runtime.clone())) };
-    let mut capture = process.capture_and(&mut planner, &options.capture, &mut spare::prepare)?;
+    let mut host = None;
+    let mut released = || {
+        let begun = Instant::now();
+        host = Some((HostSide::read(&process, &around), begun.elapsed()));
+    };
+    let mut capture = process.capture_in(room, &mut planner, &options.capture, &mut released)?;
     // What the child still has to do, giving its memory back, would take a CPU that others need.
     if !spare::cpu() {
         capture.end_child();
     }
-    steps.end("capture");
+    let (host, looked) = host.unzip();
+    let looked = looked.unwrap_or_default();
+    steps.end_as("capture", |took| took.saturating_sub(looked));
 
+    // It could not be had before if no CPU was free then.
     spare::prepare();
-    let (mut report, rest) = spare::awake(|| think(&process, found, capture, options, &mut steps))?;
+    let known = (capture, host, (&around, looked));
+    let (mut report, rest) = spare::awake(|| think(&process, found, known, options, &mut steps))?;
     report.capture.steps = steps.list;
     report.capture.wall_ns = u64::try_from(begun.elapsed().as_nanos()).ok();
     report.tool = tool();
@@ -137,7 +158,7 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
 fn think(
     process: &LiveProcess,
     found: Found,
-    mut capture: Capture,
+    (mut capture, host, (around, looked)): (Capture, Option<HostSide>, (&Surroundings, Duration)),
     options: &ScanOptions,
     steps: &mut Steps<'_>,
 ) -> Result<(AttachReport, Box<dyn std::any::Any>)> {
@@ -150,22 +171,23 @@ fn think(
         ..
     } = runtime.as_ref();
     let memory = &capture.memory;
-    let (mut host, (snapshot, (marks, marks_missing))) = spare::beside(
-        || HostSide::read(process),
-        || {
-            let decoded = Snapshot::decode_beside(memory, layout, variant, globals, |spans, gc| {
-                read_marks(process, layout, globals, (spans, gc))
-            });
-            steps.end("decode");
-            decoded
-        },
-    );
+    let mut decode = || {
+        let decoded = Snapshot::decode_beside(memory, layout, variant, globals, |spans, gc| {
+            read_marks(process, layout, globals, (spans, gc))
+        });
+        steps.end("decode");
+        decoded
+    };
+    let (mut host, (snapshot, (marks, marks_missing))) = match host {
+        Some(host) => (host, decode()),
+        None => spare::beside(|| HostSide::read(process, around), decode),
+    };
     if snapshot.is_blank() {
         return Err(not_started(process.pid(), &found.name));
     }
     host.sort_mappings(&snapshot);
     capture.end_child();
-    steps.end("residency");
+    steps.end_as("residency", |took| took.saturating_add(looked));
 
     let (of_runtime, plugins) = (runtime.as_ref(), &found.plugins);
     let (names, sums) = spare::beside(

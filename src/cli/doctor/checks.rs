@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use crate::cli::attach::byte_budget;
 use crate::model::{CheckStatus, Container, DoctorCheck, DoctorReport, ExpectedPause, Kubernetes, Remedy};
-use crate::target::capture::affordable_bytes;
 use crate::target::cgroup::quota::{CpuQuota, longest_stop};
 use crate::target::host::load_average;
 use crate::target::permissions::Theirs;
-use crate::target::{LiveProcess, ThreadFacts};
+use crate::target::{LiveProcess, OwnMeans, ThreadFacts};
 use crate::units;
 
 /// Exit code of a capture that was cut short.
@@ -147,7 +146,7 @@ pub fn memory(expected: &ExpectedPause) -> DoctorCheck {
     let spans = expected.spans.unwrap_or(0).saturating_mul(SPAN_BYTES);
     let goroutines = expected.goroutines.unwrap_or(0).saturating_mul(GOROUTINE_BYTES);
     let needed = FIXED_BYTES.saturating_add(spans).saturating_add(goroutines);
-    let affordable = byte_budget().min(affordable_bytes());
+    let affordable = byte_budget().min(OwnMeans::get().affordable_bytes());
     let fact = format!(
         "about {} will be copied, {} may be",
         units::bytes(needed),

@@ -78,7 +78,7 @@ fn look(report: &mut DoctorReport, host: &HostFacts, pid: i32, pause: Pause) {
     let stops = pause != Pause::Never && !frozen;
     let facts = permissions::foresee(pid, stops);
     let rights = permissions::examine(&facts);
-    let mut process = match opened {
+    let process = match opened {
         Ok(process) => process,
         Err(error) => {
             // The checks say why; where they do not, the error does.
@@ -100,7 +100,7 @@ fn look(report: &mut DoctorReport, host: &HostFacts, pid: i32, pause: Pause) {
     };
     describe(&mut report.process, &process);
     report.checks.push(checks::process(&process));
-    let program = Program::of(&mut process);
+    let program = Program::of(&process);
     program.describe(&mut report.process);
     report.checks.push(match &program.located {
         Ok(_) => program.check(),

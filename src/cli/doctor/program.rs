@@ -22,7 +22,7 @@ pub struct Program {
 
 impl Program {
     /// Reads the executable and locates the runtime.
-    pub fn of(process: &mut LiveProcess) -> Program {
+    pub fn of(process: &LiveProcess) -> Program {
         let nothing = |error| Program {
             build: None,
             build_id: None,

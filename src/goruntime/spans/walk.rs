@@ -3,14 +3,14 @@
 
 use std::ops::Range as Indices;
 
-use super::super::bits::{BitPlaces, BitRules};
+use super::super::bits::{BitPlaces, BitRule, BitRules};
 use super::super::cursor::DecodeError;
-use super::super::mspan::{Record, SpanState, TOO_SHORT};
-use super::super::parts::in_parts;
+use super::super::mspan::{LastKinds, Record, SpanState, TOO_SHORT};
 use super::overlap::{Runs, place};
 use super::rows::Rows;
 use super::{IN_USE, MANUAL, NO_SPAN};
 use crate::memory::{Addr, Gathered, MemoryError, Missing, Range};
+use crate::spare::in_parts;
 
 /// What the walk goes over.
 pub(super) struct Walk<'a> {
@@ -65,7 +65,11 @@ impl Walk<'_> {
             impossible: 0,
             first_error: None,
         };
-        let mut runs = Runs::default();
+        let mut looks = Looks {
+            rules: self.rules,
+            known: LastKinds::default(),
+            runs: Runs::default(),
+        };
         let pointers = self.pointers.get(part.clone()).unwrap_or_default();
         let mut records = records(self.records, part.clone());
         for (index, word) in part.zip(pointers) {
@@ -73,18 +77,13 @@ impl Walk<'_> {
             let kind = match records.next().unwrap_or(Err(Missing::NotCaptured)) {
                 Ok(record) => {
                     found.rows.add(addr, index);
-                    found.look(
-                        Range::new(Addr(addr), self.size),
-                        record,
-                        self.rules.as_ref(),
-                        &mut runs,
-                    )
+                    found.look(Range::new(Addr(addr), self.size), record, &mut looks)
                 }
                 Err(why) => found.missing(addr, self.size, why),
             };
             found.kinds.push(kind);
         }
-        found.runs = runs.sorted();
+        found.runs = looks.runs.sorted();
         found
     }
 
@@ -103,35 +102,71 @@ impl Walk<'_> {
 }
 
 /// Those records of `part` that there are.
-pub(super) fn records(records: &Gathered, part: Indices<usize>) -> impl Iterator<Item = Result<&[u8], Missing>> {
+fn records(records: &Gathered, part: Indices<usize>) -> impl Iterator<Item = Result<&[u8], Missing>> {
     let end = part.end.min(records.count());
     records.range(part.start.min(end)..end)
 }
 
+/// What one look at a record leaves for the next.
+struct Looks {
+    rules: Option<BitRules>,
+    known: LastKinds<Known>,
+    runs: Runs,
+}
+
+/// What holds for all spans of a kind that is possible.
+struct Known {
+    kind: u8,
+    rule: Option<BitRule>,
+}
+
+impl Looks {
+    /// `None` for a kind that is not.
+    #[inline]
+    fn known(&mut self, span: Record<'_>) -> Option<&Known> {
+        let rules = &self.rules;
+        let known = self.known.of(span, || {
+            span.possible_kind().ok()?;
+            let in_use = span.state() == SpanState::InUse;
+            Some(Known {
+                kind: if in_use {
+                    IN_USE.saturating_add(span.spanclass())
+                } else {
+                    MANUAL
+                },
+                rule: rules.as_ref().filter(|_| in_use).map(|rules| rules.of(span)),
+            })
+        });
+        known.map(|known| &*known)
+    }
+}
+
 impl Found {
-    fn look(&mut self, structure: Range, record: &[u8], rules: Option<&BitRules>, runs: &mut Runs) -> u8 {
-        let record = Record::of(record).ok_or(TOO_SHORT);
-        let span = match record.and_then(|record| record.possible().map(|()| record)) {
-            Ok(span) => span,
-            Err(why) => {
-                self.impossible += 1;
-                let (what, addr) = ("mspan", structure.start);
-                self.first_error.get_or_insert(DecodeError::Invalid { what, addr, why });
-                return NO_SPAN;
-            }
+    #[inline]
+    fn look(&mut self, structure: Range, record: &[u8], looks: &mut Looks) -> u8 {
+        let Some(span) = Record::of(record) else {
+            return self.impossible(structure, TOO_SHORT);
         };
-        let kind = match span.state() {
-            SpanState::InUse => IN_USE.saturating_add(span.spanclass()),
-            SpanState::Manual => MANUAL,
-            SpanState::Dead | SpanState::Odd => {
-                self.dead += 1;
-                return NO_SPAN;
-            }
-        };
-        self.live += 1;
-        runs.add(place(span));
-        self.bits.note(rules, span, structure);
-        kind
+        if span.state() == SpanState::Dead {
+            self.dead += 1;
+            return NO_SPAN;
+        }
+        let place = place(span);
+        if let (Some(Known { kind, rule }), Ok(())) = (looks.known(span), span.possible_in_kind()) {
+            let kind = *kind;
+            self.bits.note(rule.as_ref(), span, structure);
+            looks.runs.add(place);
+            self.live += 1;
+            return kind;
+        }
+        self.impossible(structure, span.possible().err().unwrap_or(TOO_SHORT))
+    }
+
+    fn impossible(&mut self, structure: Range, why: &'static str) -> u8 {
+        self.impossible += 1;
+        let (what, addr) = ("mspan", structure.start);
+        self.first_error.get_or_insert(DecodeError::Invalid { what, addr, why });
+        NO_SPAN
     }
 
     fn missing(&mut self, addr: u64, len: u64, why: Missing) -> u8 {

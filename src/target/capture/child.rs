@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{Pid, getpid, getppid, gettid};
 
 use self::failure::Failed;
 pub(crate) use self::failure::Failure;
@@ -29,7 +31,7 @@ use super::tracer::{StopError, Tracer};
 use crate::error::Error;
 use crate::memory::{Missing, Planner};
 use crate::spare;
-use crate::target::cgroup::quota::{CpuQuota, share_cpu_with_parent};
+use crate::target::cgroup::quota::CpuQuota;
 use crate::target::host::volunteer_for_oom;
 use crate::target::process::LiveProcess;
 use crate::target::sys::{self, monotonic_ns};
@@ -85,8 +87,32 @@ pub(crate) struct Task {
     pub bytes: u64,
     /// How long a pass on the running target may take.
     pub patience: Duration,
-    /// The process that waits for this one.
-    pub parent: i32,
+    /// Who waits for this process.
+    pub parent: Parent,
+}
+
+/// A thread that waits for a child of its process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parent {
+    process: Pid,
+    thread: Pid,
+}
+
+impl Parent {
+    /// This thread.
+    pub fn this() -> Parent {
+        Parent {
+            process: getpid(),
+            thread: gettid(),
+        }
+    }
+
+    /// In the child: has it run on these CPUs from now on, if it is there still.
+    pub fn send_to(&self, cpus: &CpuSet) {
+        if getppid() == self.process {
+            let _ = sched_setaffinity(self.thread, cpus);
+        }
+    }
 }
 
 /// Set in the child: its panics are reported through the header, at once and without a backtrace.
@@ -136,11 +162,11 @@ pub(crate) fn run(
     sys::exit_now(0)
 }
 
-fn set_up(parent: i32) -> Result<(), Failed> {
+fn set_up(parent: Parent) -> Result<(), Failed> {
     let setup = |what: &'static str| move |errno: Errno| Failed::new(Failure::Internal, format!("{what}: {errno}"));
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).map_err(setup("prctl"))?;
     // The parent may have died before the line above.
-    if nix::unistd::getppid().as_raw() != parent {
+    if getppid() != parent.process {
         sys::exit_now(1);
     }
     // Out of the terminal's reach: Ctrl-C, Ctrl-Z and Ctrl-S are for the parent.
@@ -207,7 +233,7 @@ fn capture(
             // Made before the clock starts, like everything else that can be.
             let mut planner = make_planner();
             let learned = rehearsal.learned()?;
-            let limits = (task.bytes, max);
+            let limits = (task.bytes, max, task.parent);
             // A target that was stopped has been checked then, and may do what it likes now.
             if paused(process, reader, store, learned, &mut *planner, limits, tell)? {
                 enter(store.region().header(), Phase::Released);
@@ -227,7 +253,7 @@ fn paused(
     store: &mut Store,
     mut learned: Learned,
     planner: &mut dyn Planner,
-    (bytes, max): (u64, Duration),
+    (bytes, max, parent): (u64, Duration, Parent),
     tell: Option<&OwnedFd>,
 ) -> Result<bool, Failed> {
     // Everything that can be done before threads are attached is: from then on a thread that a signal reaches stands
@@ -270,7 +296,7 @@ fn paused(
     let how = (shift, store.pass());
     let again = Again::prepare(&learned.calls, gathering, parts, how, copier, help);
     let throttled = quota.as_ref().and_then(|quota| {
-        share_cpu_with_parent();
+        share_cpu_with(parent);
         quota.await_period();
         quota.throttled()
     });
@@ -298,7 +324,7 @@ fn paused(
     // Nobody waits for the rest, unless threads are held until the end of this process.
     if left == 0 {
         timer.disarm();
-        turn.end(second.as_ref(), tell);
+        turn.end(second.as_ref(), tell.map(|tell| (tell, parent)));
     }
     if quota.and_then(|quota| quota.throttled()) != throttled {
         header.throttled.store(1, Ordering::Release);
@@ -346,6 +372,19 @@ fn stop<'a>(
     enter(header, Phase::Stopped);
     process.recheck_stopped()?;
     Ok((tracer, deadline))
+}
+
+/// Keeps this thread and the one that waits for it on the CPU that this one is on. What a group may use is handed out to
+/// CPUs in pieces: where little is left, a parent that only looks at the clock takes all of it to its CPU for that moment,
+/// and who needs it on another one stands still until the next period (kernel/sched/fair.c `__assign_cfs_rq_runtime`).
+fn share_cpu_with(parent: Parent) {
+    let mut here = CpuSet::new();
+    if sched_getcpu().and_then(|cpu| here.set(cpu)).is_err() {
+        return;
+    }
+    // Where it may not be done the risk stays.
+    parent.send_to(&here);
+    let _ = sched_setaffinity(Pid::from_raw(0), &here);
 }
 
 fn enter(header: &Header, phase: Phase) {

@@ -9,6 +9,7 @@ mod engine;
 mod gather;
 mod reader;
 mod region;
+mod room;
 mod runs;
 mod second;
 mod store;
@@ -20,15 +21,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use self::child::{Mode, Task};
+use self::child::{Mode, Parent, Task};
 pub use self::cost::PauseLoad;
 use self::reader::{ProcessReader, RangeReader, ReadError};
 use self::region::{Header, RecordsHeader};
+pub use self::room::Room;
 use self::store::Store;
 use self::verdict::{parts_of, pause_of, quota_of};
 use self::watchdog::{Ended, Leaving};
-use super::cgroup::CgroupFacts;
-use super::host::memory_available_bytes;
+use super::own::OwnMeans;
 use super::pages::PageMap;
 use super::permissions::Access;
 use super::process::{LiveProcess, gone};
@@ -136,7 +137,7 @@ pub struct Capture {
     pub pause: Duration,
     /// The pause in its parts; all zero when it was not stopped by this tool, or its end came before theirs.
     pub pause_parts: PauseParts,
-    /// All of it, rehearsal and fork included.
+    /// All of it, rehearsal and fork included, and what was done when the target ran on.
     pub wall: Duration,
     /// Bytes copied in the pass that counts.
     pub bytes_read: u64,
@@ -172,13 +173,14 @@ impl LiveProcess {
         make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
         options: &CaptureOptions,
     ) -> Result<Capture> {
-        self.capture_and(make_planner, options, &mut || {})
+        self.capture_in(None, make_planner, options, &mut || {})
     }
 
-    /// As [`LiveProcess::capture`]; `released` is called when a target that was stopped runs on, if something is still to
+    /// As [`LiveProcess::capture`], in room that was made beforehand; `released` is called when a target that was stopped runs on, if something is still to
     /// be done for the capture then.
-    pub fn capture_and(
+    pub fn capture_in(
         &self,
+        room: Option<Room>,
         make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
         options: &CaptureOptions,
         released: &mut dyn FnMut(),
@@ -193,7 +195,7 @@ impl LiveProcess {
             StopKind::Paused if frozen => (Mode::Twice { compare: true }, StopKind::Frozen),
             _ => (mode, kind),
         };
-        let mut capture = self.run_child(make_planner, (mode, kind), options.byte_budget, released)?;
+        let mut capture = self.run_child(room, make_planner, (mode, kind), options.byte_budget, released)?;
         if kind == StopKind::Frozen && !self.is_frozen() {
             capture.stop = StopKind::None;
             capture
@@ -222,12 +224,13 @@ impl LiveProcess {
     /// Like [`read_running`](LiveProcess::read_running), for what only a planner can name.
     pub fn read_running_planned(&self, make_planner: &mut dyn FnMut() -> Box<dyn Planner>) -> Result<Captured> {
         let how = (Mode::Once, StopKind::None);
-        let capture = self.run_child(make_planner, how, DEFAULT_BYTE_BUDGET, &mut || {})?;
+        let capture = self.run_child(None, make_planner, how, DEFAULT_BYTE_BUDGET, &mut || {})?;
         Ok(capture.memory)
     }
 
     fn run_child(
         &self,
+        room: Option<Room>,
         make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
         (mode, kind): (Mode, StopKind),
         byte_budget: u64,
@@ -252,14 +255,14 @@ impl LiveProcess {
             Err(ReadError::Refused(errno)) => return Err(self.refused(Access::Memory, &sys::io_error(errno))),
             Err(_) => return Err(self.recheck().err().unwrap_or_else(|| gone(self.pid(), "exited"))),
         };
-        let mut store =
-            Store::new(&readable, byte_budget).map_err(|error| Error::io("reserving memory for the capture", error))?;
-        let bytes = byte_budget.min(affordable_bytes());
+        let store = room.map_or_else(|| Store::new(&readable, byte_budget), |room| Ok(room.store));
+        let mut store = store.map_err(|error| Error::io("reserving memory for the capture", error))?;
+        let bytes = byte_budget.min(OwnMeans::get().affordable_bytes());
         let task = Task {
             mode,
             bytes,
             patience: PATIENCE,
-            parent: 0,
+            parent: Parent::this(),
         };
         let (ended, leaving) = watchdog::run(self, &mut reader, &mut store, make_planner, task, released)?;
         let ended_ns = monotonic_ns();
@@ -331,16 +334,6 @@ fn told_of(
     Some(format!(
         "gomemscan's own cgroup {what}; run it outside of that cgroup or with a larger CPU limit"
     ))
-}
-
-/// What may be copied without pressing the host or the tool's own cgroup, which may be the target's too.
-pub fn affordable_bytes() -> u64 {
-    let host = memory_available_bytes().unwrap_or(u64::MAX);
-    let group = CgroupFacts::of_self()
-        .and_then(|group| group.headroom_bytes)
-        .unwrap_or(u64::MAX);
-    // Twice the budget can be in memory when the second pass asks for other pages than the first.
-    host.min(group) / 4
 }
 
 impl Capture {

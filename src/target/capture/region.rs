@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, O
 
 use nix::sys::mman::{MmapAdvise, madvise, munmap};
 
-use self::backing::{Backing, HUGE_PAGE};
+use self::backing::Backing;
+pub(crate) use self::backing::HUGE_PAGE;
 use crate::memory::MOST_LISTS;
 use crate::target::pages::page_size;
 use crate::target::sys::io_error;

@@ -13,7 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, pipe2};
 
-use super::child::{self, Mode, Phase, Task};
+use super::child::{self, Mode, Parent, Phase, Task};
 use super::reader::RangeReader;
 use super::region::Header;
 use super::store::Store;
@@ -59,7 +59,7 @@ pub(crate) fn run(
 ) -> Result<(Ended, Leaving)> {
     child::prepare_panics();
     let signals = Signals::hold()?;
-    task.parent = std::process::id() as i32;
+    task.parent = Parent::this();
     let mut cpus = Some(KeptCpus::now());
     // Without it the end of the child is waited for.
     let (told, tell) = pipe2(OFlag::O_CLOEXEC).ok().unzip();
@@ -101,9 +101,9 @@ pub(crate) fn run(
             return Ok((child.ended(), Leaving(None)));
         }
         if std::mem::take(&mut child.released) {
-            // The child has taken from this thread what it wanted; a thread made now is to have them all.
+            // The child has taken from this thread what it wanted.
             drop(cpus.take());
-            released();
+            signals.let_come(&mut *released);
             spare::spin_until(|| Phase::of(header) == Phase::Released);
         }
         if Phase::of(header) == Phase::Released && !holds(header) {
@@ -134,6 +134,7 @@ fn failed(what: &str, errno: Errno) -> Error {
 /// when this is dropped.
 struct Signals {
     before: SigSet,
+    all: SigSet,
     ending: SigSet,
     fd: SignalFd,
 }
@@ -161,7 +162,19 @@ impl Signals {
         let fd = SignalFd::with_flags(&ending, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .map_err(|errno| failed("signalfd", errno))?;
         all.thread_block().map_err(|errno| failed("sigprocmask", errno))?;
-        Ok(Signals { before, ending, fd })
+        Ok(Signals {
+            before,
+            all,
+            ending,
+            fd,
+        })
+    }
+
+    /// While `work` is done signals do what they always do: nothing of the target is held.
+    fn let_come(&self, work: &mut dyn FnMut()) {
+        let _ = self.before.thread_set_mask();
+        work();
+        let _ = self.all.thread_block();
     }
 
     /// An ending signal that waits to be delivered, and goes on waiting.

@@ -7,11 +7,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 
 use super::{CgroupVersion, Place, ReadFile, field, read_host};
 use crate::spare;
+use crate::target::own::OwnMeans;
 
 /// How often the number of a period is looked up; a look costs some ten microseconds.
 const LOOK: Duration = Duration::from_micros(500);
@@ -120,9 +121,8 @@ impl CpuQuota {
     }
 }
 
-/// Real-time CPU time per period that the tool's own group is given, where it has a share of its own (cgroup v1);
-/// `None`: not limited by a group.
-fn own_realtime_share() -> Option<Duration> {
+/// As [`OwnMeans::realtime_share`].
+pub(in crate::target) fn own_realtime_share() -> Option<Duration> {
     let cgroup = fs::read_to_string("/proc/self/cgroup").ok()?;
     let place = Place::v1(&cgroup, &fs::read_to_string("/proc/self/mountinfo").ok()?, "cpu")?;
     number(&place.dir.join("cpu.rt_runtime_us"), &read_host).map(Duration::from_micros)
@@ -141,37 +141,23 @@ pub(crate) fn run_first(max: Duration) -> bool {
     ahead
 }
 
-/// Keeps this thread and the first one of its parent process on the CPU that this one is on. What a group may use is
-/// handed out to CPUs in pieces: where little is left, a parent that only looks at the clock takes all of it to its CPU
-/// for that moment, and who needs it on another one stands still until the next period (kernel/sched/fair.c
-/// `__assign_cfs_rq_runtime`).
-pub(crate) fn share_cpu_with_parent() {
-    let mut here = CpuSet::new();
-    if sched_getcpu().and_then(|cpu| here.set(cpu)).is_err() {
-        return;
-    }
-    // Where it may not be done the risk stays.
-    let _ = sched_setaffinity(getppid(), &here);
-    let _ = sched_setaffinity(THIS_THREAD, &here);
-}
-
-/// Gives the first thread of this process back the CPUs it had, whatever a child changed.
+/// Gives this thread back the CPUs it had, whatever a child changed.
 #[derive(Debug)]
 pub(crate) struct KeptCpus(Option<CpuSet>);
 
 impl KeptCpus {
     /// Those it has now.
     pub(crate) fn now() -> KeptCpus {
-        KeptCpus(sched_getaffinity(getpid()).ok())
+        KeptCpus(sched_getaffinity(THIS_THREAD).ok())
     }
 }
 
 impl Drop for KeptCpus {
     fn drop(&mut self) {
         if let Some(cpus) = &self.0
-            && sched_getaffinity(getpid()).as_ref() != Ok(cpus)
+            && sched_getaffinity(THIS_THREAD).as_ref() != Ok(cpus)
         {
-            let _ = sched_setaffinity(getpid(), cpus);
+            let _ = sched_setaffinity(THIS_THREAD, cpus);
         }
     }
 }
@@ -184,7 +170,8 @@ pub(crate) fn longest_stop(max: Duration) -> Option<Duration> {
 }
 
 fn enough_realtime(max: Duration) -> bool {
-    own_realtime_share().is_none_or(|share| share >= max.min(USUAL_REALTIME_SHARE))
+    let share = OwnMeans::get().realtime_share;
+    share.is_none_or(|share| share >= max.min(USUAL_REALTIME_SHARE))
 }
 
 fn number(path: &Path, read: &ReadFile) -> Option<u64> {

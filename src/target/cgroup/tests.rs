@@ -157,7 +157,7 @@ fn mount_points_with_spaces_are_found() {
 #[test]
 fn cpus_that_a_child_took_away_come_back() {
     use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let own = nix::unistd::getpid();
+    let own = nix::unistd::gettid();
     let before = sched_getaffinity(own).unwrap();
     let first = (0..CpuSet::count()).find(|cpu| before.is_set(*cpu).unwrap()).unwrap();
     let kept = super::quota::KeptCpus::now();

@@ -4,6 +4,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use super::Parent;
 use crate::spare::{self, Cpus, Scheduling};
 use crate::target::capture::again::Help;
 use crate::target::capture::second::Second;
@@ -41,11 +42,16 @@ impl Turn {
     }
 
     /// The target runs on. `tell`: where the parent is told so if there is something for it to do meanwhile.
-    pub fn end(&self, second: Option<&Second>, tell: Option<&OwnedFd>) {
+    pub fn end(&self, second: Option<&Second>, tell: Option<(&OwnedFd, Parent)>) {
+        let mut home = self.home;
         if self.spare {
             self.before.restore();
-            // It may take a while to wake up.
-            let _ = tell.map(|tell| nix::unistd::write(tell, &[0]));
+            home = Cpus::of_this_thread();
+            // It may take a while to wake up, and longer if it waits behind this thread.
+            if let Some((tell, parent)) = tell {
+                home.inspect(|Cpus { others, .. }| parent.send_to(others));
+                let _ = nix::unistd::write(tell, &[0]);
+            }
         } else {
             // If the kernel has moved this thread meanwhile, that was to a CPU of the target's.
             self.home.inspect(Cpus::stay);
@@ -54,9 +60,7 @@ impl Turn {
         // With the end of this process the second thread wakes up, and takes the CPU it is on.
         if let Some(second) = second {
             second.schedule(&self.before);
-            self.home
-                .filter(|_| !self.spare)
-                .inspect(|Cpus { here, .. }| second.send_to(here));
+            home.inspect(|Cpus { here, .. }| second.send_to(here));
         }
     }
 }

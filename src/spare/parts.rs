@@ -4,7 +4,7 @@
 use std::ops::Range as Indices;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::spare;
+use super::{beside, cpu};
 
 /// Fewer things than this are not worth a second thread.
 const WORTH_SHARING: usize = 16 << 10;
@@ -13,7 +13,7 @@ const PARTS: usize = 16;
 
 /// Does something with the indices below `count`, each of which stands for `weight` things, part by part: on one thread,
 /// on two where there are many and a CPU to spare. What a thread begins with, and adds to, is its own; all that were made come back.
-pub(super) fn in_parts<S: Send>(
+pub fn in_parts<S: Send>(
     count: usize,
     weight: usize,
     begin: impl Fn() -> S + Sync,
@@ -36,8 +36,8 @@ pub(super) fn in_parts<S: Send>(
             work(&mut state, start..start.saturating_add(len).min(count));
         }
     };
-    match spare::cpu() {
-        true => <[S; 2]>::from(spare::beside(by_one, by_one)).into(),
+    match cpu() {
+        true => <[S; 2]>::from(beside(by_one, by_one)).into(),
         false => vec![by_one()],
     }
 }
