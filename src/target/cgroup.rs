@@ -69,9 +69,7 @@ impl CgroupFacts {
             CgroupVersion::V1 => v1(&place, read),
             CgroupVersion::V2 => v2(&place, read),
         };
-        // A directory that is not there (stale path, masked mount) says nothing; the root group says little, but exists.
-        let marker = place.dir.join("cgroup.procs");
-        (facts.current_bytes.is_some() || read(&marker).is_some()).then_some(facts)
+        (facts.current_bytes.is_some() || place.is_there(read)).then_some(facts)
     }
 }
 
@@ -84,13 +82,29 @@ impl OwnMemory {
     pub(super) fn find() -> Option<OwnMemory> {
         let cgroup = fs::read_to_string("/proc/self/cgroup").ok()?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        Place::find(&cgroup, &mounts, "memory").map(OwnMemory)
+        let place = Place::find(&cgroup, &mounts, "memory")?;
+        place.is_there(&read_host).then_some(OwnMemory(place))
     }
 
     /// As [`CgroupFacts::headroom_bytes`], at this moment.
     pub(super) fn headroom_bytes(&self) -> Option<u64> {
         self.0.headroom(&read_host)
     }
+}
+
+/// How many more threads and processes the tool's own cgroup may have; `None`: no limit shows.
+pub(super) fn own_tasks_left() -> Option<u64> {
+    let cgroup = fs::read_to_string("/proc/self/cgroup").ok()?;
+    tasks_left(&cgroup, &fs::read_to_string("/proc/self/mountinfo").ok()?, &read_host)
+}
+
+fn tasks_left(cgroup: &str, mountinfo: &str, read: &ReadFile) -> Option<u64> {
+    let place = Place::find(cgroup, mountinfo, "pids")?;
+    let left = |dir: PathBuf| {
+        let most = number(&dir, "pids.max", read)?;
+        Some(most.saturating_sub(number(&dir, "pids.current", read)?))
+    };
+    place.levels().filter_map(left).min()
 }
 
 impl LiveProcess {
@@ -196,6 +210,12 @@ fn number(dir: &Path, name: &str, read: &ReadFile) -> Option<u64> {
 }
 
 impl Place {
+    /// Whether the directory is there: one that is not (stale path, masked mount) says nothing; the root group says little,
+    /// but exists.
+    fn is_there(&self, read: &ReadFile) -> bool {
+        read(&self.dir.join("cgroup.procs")).is_some()
+    }
+
     /// Memory in use that is not page cache that can go at once.
     fn working_set(&self, dir: &Path, read: &ReadFile) -> Option<u64> {
         let (used, cache) = match self.version {

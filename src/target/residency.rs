@@ -63,14 +63,17 @@ impl Residency {
             Method::Scan => ResidencyGrade::Exact,
             Method::Read => ResidencyGrade::WithZeroPages,
         };
-        let pieces = pieces(&joined(ranges));
+        let stretches = joined(ranges);
+        let bytes = sum(stretches.iter().map(|(start, end)| end - start));
+        let pieces = pieces(&stretches);
+        let weight = (bytes / BYTES_OF_THING) as usize / pieces.len().max(1);
         let pages = &pages;
         let begin = || Looking {
             pages: pages.another(),
             runs: Vec::new(),
             found: Vec::new(),
         };
-        let parts = in_parts(pieces.len(), THINGS_OF_PIECE, begin, |looking, part| {
+        let parts = in_parts(pieces.len(), weight, begin, |looking, part| {
             let list = pieces.get(part.clone()).unwrap_or_default();
             let found = list.iter().try_fold(Pages::default(), |mut found, piece| {
                 looking.look_up(*piece, &mut found).map(|()| found)
@@ -252,8 +255,8 @@ impl Looking {
 const PIECE: u64 = 64 << 20;
 /// Pieces that stretches are cut into, about.
 const MOST_PIECES: u64 = 1024;
-/// How many things such a piece stands for: with a GiB a second thread is worth it.
-const THINGS_OF_PIECE: usize = 1024;
+/// What is one thing of very many, bytes of address space: with a GiB a second thread is worth it.
+const BYTES_OF_THING: u64 = 64 << 10;
 
 /// The same stretches, none of them longer than a piece.
 fn pieces(stretches: &[(u64, u64)]) -> Vec<(u64, u64)> {

@@ -98,7 +98,7 @@ impl Steps<'_> {
 pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> Result<Finished> {
     let begun = Instant::now();
     spare::look();
-    spare::prepare();
+    prepare_second();
     let mut steps = Steps {
         list: Vec::new(),
         since: begun,
@@ -111,7 +111,6 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
 
     steps.begin("reading the binary");
     let prepare = || {
-        OwnMeans::get();
         let room = spare::cpu().then(|| Room::prepare(&process, options.capture.byte_budget));
         (Surroundings::of(&process), room.flatten())
     };
@@ -145,13 +144,20 @@ pub fn scan(pid: i32, options: &ScanOptions, progress: &mut dyn FnMut(&str)) -> 
     steps.end_as("capture", |took| took.saturating_sub(looked));
 
     // It could not be had before if no CPU was free then.
-    spare::prepare();
+    prepare_second();
     let known = (capture, host, (&around, looked));
     let (mut report, rest) = spare::awake(|| think(&process, found, known, options, &mut steps))?;
     report.capture.steps = steps.list;
     report.capture.wall_ns = u64::try_from(begun.elapsed().as_nanos()).ok();
     report.tool = tool();
     Ok(Finished { report, rest })
+}
+
+/// Has the second thread made, unless the child that captures could not be had then.
+fn prepare_second() {
+    if OwnMeans::get().may_have_thread() {
+        spare::prepare();
+    }
 }
 
 /// From what was copied to the report. Also returns all that was read.

@@ -9,7 +9,7 @@ use crate::target::process::LiveProcess;
 
 /// In place beforehand at most, bytes.
 const MOST: u64 = 8 << 20;
-/// In place beforehand at least: fewer records do not lie in huge pages.
+/// In place beforehand at least: a huge page.
 const LEAST: u64 = HUGE_PAGE as u64;
 /// Which part of what the tool may copy.
 const SHARE: u64 = 4;
@@ -46,7 +46,7 @@ impl Room {
     }
 }
 
-/// What records there are at most of what is mapped now, bytes.
+/// What records there are at most of the spans in what is mapped now, bytes.
 fn expected(maps: &Maps) -> u64 {
     let own = maps.iter().filter(|mapping| mapping.is_anonymous() && mapping.write);
     let bytes = own

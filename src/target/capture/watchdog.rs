@@ -13,7 +13,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, pipe2};
 
-use super::child::{self, Mode, Parent, Phase, Task};
+use super::child::{self, Mode, Phase, Task};
 use super::reader::RangeReader;
 use super::region::Header;
 use super::store::Store;
@@ -54,13 +54,13 @@ pub(crate) fn run(
     reader: &mut dyn RangeReader,
     store: &mut Store,
     make_planner: &mut dyn FnMut() -> Box<dyn Planner>,
-    mut task: Task,
+    task: Task,
     released: &mut dyn FnMut(),
 ) -> Result<(Ended, Leaving)> {
     child::prepare_panics();
     let signals = Signals::hold()?;
-    task.parent = Parent::this();
-    let mut cpus = Some(KeptCpus::now());
+    // Only a child that stops a target takes any.
+    let mut cpus = matches!(task.mode, Mode::Pause(_)).then(KeptCpus::now);
     // Without it the end of the child is waited for.
     let (told, tell) = pipe2(OFlag::O_CLOEXEC).ok().unzip();
     // Where the others are in use, the child starts on the CPU of this process, which is about to sleep.
@@ -131,7 +131,7 @@ fn failed(what: &str, errno: Errno) -> Error {
 }
 
 /// Signals that must not stop or end the tool between the fork and the death of the child. What came is delivered
-/// when this is dropped.
+/// when this is dropped, or let come before.
 struct Signals {
     before: SigSet,
     all: SigSet,

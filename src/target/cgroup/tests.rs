@@ -148,6 +148,28 @@ fn the_cpu_quota_is_the_smallest_on_the_way_up() {
 }
 
 #[test]
+fn tasks_are_left_where_the_tightest_group_has_room() {
+    let root = Root::new(&[
+        ("sys/fs/cgroup/a/b/pids.max", "max\n"),
+        ("sys/fs/cgroup/a/b/pids.current", "3\n"),
+        ("sys/fs/cgroup/a/pids.max", "10\n"),
+        ("sys/fs/cgroup/a/pids.current", "9\n"),
+        ("sys/fs/cgroup/over/pids.max", "2\n"),
+        ("sys/fs/cgroup/over/pids.current", "5\n"),
+    ]);
+    let left = |cgroup: &str| tasks_left(cgroup, V2_MOUNT, &|path| root.read(path));
+    assert_eq!(left("0::/a/b\n"), Some(1));
+    assert_eq!(left("0::/over\n"), Some(0));
+    assert_eq!(left("0::/\n"), None);
+    let v1 = "33 23 0:29 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
+    let root = Root::new(&[
+        ("sys/fs/cgroup/pids/a/pids.max", "7\n"),
+        ("sys/fs/cgroup/pids/a/pids.current", "5\n"),
+    ]);
+    assert_eq!(tasks_left("4:pids:/a\n", v1, &|path| root.read(path)), Some(2));
+}
+
+#[test]
 fn mount_points_with_spaces_are_found() {
     let mounts = "30 23 0:26 / /cg\\040roup rw - cgroup2 cgroup2 rw\n";
     let place = Place::unified("0::/a\n", mounts).unwrap();
