@@ -22,7 +22,7 @@ use self::turn::Turn;
 use super::again::Again;
 use super::cost::PauseLoad;
 use super::deadline::Deadline;
-use super::engine::{End, Engine, Learned, Limits, covers};
+use super::engine::{End, Engine, Learned, Limits};
 use super::gather::{GatherCall, GatherPlan, Planned};
 use super::reader::RangeReader;
 use super::region::Header;
@@ -391,8 +391,9 @@ fn enter(header: &Header, phase: Phase) {
     header.phase.store(phase as u32, Ordering::Release);
 }
 
-/// The mappings were looked up shortly before the stop. What is not mapped as something to be read any more may not
-/// have been when it was copied. Returns whether that could be looked up.
+/// The mappings were looked up shortly before the stop. What is mapped as something that is not to be read by now may have
+/// been when it was copied; what is not mapped any more was, as it could be copied, and the target has given it up since.
+/// Returns whether that could be looked up.
 fn drop_what_moved(
     process: &LiveProcess,
     reader: &mut dyn RangeReader,
@@ -400,21 +401,18 @@ fn drop_what_moved(
     copied: &[Run],
     planned: &[Planned],
 ) -> bool {
-    let readable = match reader.readable() {
-        Ok(readable) if process.recheck_stopped().is_ok() => readable,
+    let barred = match reader.barred() {
+        Ok(barred) if process.recheck_stopped().is_ok() => barred,
         // A target that has exited or called exec since was there while it was read.
         _ => return matches!(process.recheck(), Err(Error::TargetGone { .. })),
     };
     let shift = store.page_shift();
-    for run in copied
-        .iter()
-        .filter(|run| !covers(&readable, run.start, run.end(shift)))
-    {
+    for run in copied.iter().filter(|run| meets(&barred, run.start, run.end(shift))) {
         store.set_missing(*run, Missing::NotMapped);
     }
     for planned in planned {
         let Planned { list, shape, calls, .. } = planned;
-        let moved = |start: u64, len: u64| !covers(&readable, start, start.saturating_add(len));
+        let moved = |start: u64, len: u64| meets(&barred, start, start.saturating_add(len));
         let moved_in = |call: &&GatherCall| call.ranges().iter().any(|range| moved(range.start.0, range.len));
         for (record, addr) in calls.iter().filter(moved_in).flat_map(GatherCall::structures) {
             if planned.stands(record) && moved(addr, shape.size() as u64) {
@@ -423,6 +421,12 @@ fn drop_what_moved(
         }
     }
     true
+}
+
+/// Whether any of `ranges` (sorted, apart) has bytes between `start` and `end`.
+fn meets(ranges: &[(u64, u64)], start: u64, end: u64) -> bool {
+    let first = ranges.partition_point(|range| range.1 <= start);
+    ranges.get(first).is_some_and(|range| range.0 < end)
 }
 
 /// Notes what time it is for the bytes about to be read.
@@ -435,3 +439,26 @@ fn stamp(header: &Header) {
 mod failure;
 mod timer;
 mod turn;
+
+#[cfg(test)]
+mod tests {
+    use super::meets;
+
+    #[test]
+    fn what_meets_a_range_has_bytes_of_it() {
+        let ranges = [(10, 20), (20, 25), (40, u64::MAX)];
+        for (start, end, expected) in [
+            (0, 10, false),
+            (0, 11, true),
+            (19, 20, true),
+            (24, 40, true),
+            (25, 40, false),
+            (25, 41, true),
+            (12, 13, true),
+            (u64::MAX - 1, u64::MAX, true),
+        ] {
+            assert_eq!(meets(&ranges, start, end), expected, "{start} {end}");
+            assert!(!meets(&[], start, end));
+        }
+    }
+}

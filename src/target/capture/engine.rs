@@ -374,7 +374,7 @@ fn side_by_side(runs: &[Run]) -> Vec<(usize, usize)> {
 }
 
 /// Whether every page of `start..end` lies in one of `readable`.
-pub(crate) fn covers(readable: &[Readable], start: u64, end: u64) -> bool {
+fn covers(readable: &[Readable], start: u64, end: u64) -> bool {
     let first = readable.partition_point(|range| range.end <= start);
     let mut at = start;
     for range in readable.iter().skip(first) {

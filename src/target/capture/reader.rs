@@ -89,6 +89,9 @@ pub(crate) trait RangeReader {
     /// The ranges that may be read, sorted, as they are now.
     fn readable(&mut self) -> Result<Vec<Readable>, ReadError>;
 
+    /// The ranges that are mapped as something that is not to be read, sorted, as they are now.
+    fn barred(&mut self) -> Result<Vec<(u64, u64)>, ReadError>;
+
     /// Appends the present and swapped pages of `start..end`, in address order.
     fn presence(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> Result<(), ReadError>;
 
@@ -148,40 +151,49 @@ impl<'a> ProcessReader<'a> {
 
 /// What of these mappings may be read without making the target larger or waiting for a device.
 pub(crate) fn readable(maps: &Maps, image: Option<FileId>) -> Vec<Readable> {
-    let kind = |mapping: &Mapping| {
-        if !mapping.read || !mapping.private {
-            return None;
-        }
-        if mapping.is_anonymous() {
-            return Some(Pages::OrZero);
-        }
-        let Backing::File { path, .. } = &mapping.backing else {
-            return None;
-        };
-        if path.starts_with("/dev") {
-            return None;
-        }
-        match mapping.write {
-            true if image == Some(mapping.file_id()) => Some(Pages::OrImage(mapping.offset)),
-            true => Some(Pages::Present),
-            false if !mapping.execute => Some(Pages::OwnOnly),
-            false => None,
-        }
-    };
     let stretch = |mapping: &Mapping| {
         Some(Readable {
             start: mapping.start,
             end: mapping.end,
-            pages: kind(mapping)?,
+            pages: pages_of(mapping, image)?,
         })
     };
     maps.iter().filter_map(stretch).collect()
+}
+
+/// Which pages of a mapping are read from the process; `None` for one that is not to be read.
+fn pages_of(mapping: &Mapping, image: Option<FileId>) -> Option<Pages> {
+    if !mapping.read || !mapping.private {
+        return None;
+    }
+    if mapping.is_anonymous() {
+        return Some(Pages::OrZero);
+    }
+    let Backing::File { path, .. } = &mapping.backing else {
+        return None;
+    };
+    if path.starts_with("/dev") {
+        return None;
+    }
+    match mapping.write {
+        true if image == Some(mapping.file_id()) => Some(Pages::OrImage(mapping.offset)),
+        true => Some(Pages::Present),
+        false if !mapping.execute => Some(Pages::OwnOnly),
+        false => None,
+    }
 }
 
 impl RangeReader for ProcessReader<'_> {
     fn readable(&mut self) -> Result<Vec<Readable>, ReadError> {
         let maps = self.process.maps().map_err(|error| ReadError::of_maps(&error))?;
         Ok(readable(&maps, self.process.image(&maps)))
+    }
+
+    fn barred(&mut self) -> Result<Vec<(u64, u64)>, ReadError> {
+        let maps = self.process.maps().map_err(|error| ReadError::of_maps(&error))?;
+        let image = self.process.image(&maps);
+        let barred = maps.iter().filter(|mapping| pages_of(mapping, image).is_none());
+        Ok(barred.map(|mapping| (mapping.start, mapping.end)).collect())
     }
 
     fn presence(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> Result<(), ReadError> {

@@ -78,6 +78,10 @@ impl RangeReader for Synthetic {
         Ok(now)
     }
 
+    fn barred(&mut self) -> Result<Vec<(u64, u64)>, ReadError> {
+        Ok(Vec::new())
+    }
+
     fn presence(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
         self.lookups += 1;
         for (&start, _) in self.pages.range(start..end) {

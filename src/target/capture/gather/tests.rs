@@ -80,6 +80,10 @@ impl RangeReader for Words {
         Ok(self.readable.clone())
     }
 
+    fn barred(&mut self) -> Result<Vec<(u64, u64)>, ReadError> {
+        Ok(Vec::new())
+    }
+
     fn presence(&mut self, start: u64, end: u64, ask: Ask, out: &mut Vec<PageRun>) -> Result<(), ReadError> {
         while start >= 0x20_0000 && self.slow.is_some_and(|slow| !slow.has_passed()) {
             std::hint::spin_loop();
