@@ -1,5 +1,7 @@
 //! How the bytes were had: stop, time, layout, and the checks the numbers passed.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -141,4 +143,14 @@ pub struct Step {
     pub name: String,
     /// Wall-clock time in ns.
     pub wall_ns: u64,
+}
+
+impl Step {
+    /// A step that took so long.
+    pub fn took(name: &str, time: Duration) -> Step {
+        Step {
+            name: name.to_owned(),
+            wall_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
 }

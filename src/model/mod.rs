@@ -133,6 +133,14 @@ impl AttachReport {
         }
     }
 
+    /// Adds a warning about a section.
+    pub fn warn(&mut self, section: &str, message: impl Into<String>) {
+        self.warnings.push(Warning {
+            section: section.to_owned(),
+            message: message.into(),
+        });
+    }
+
     /// Why the figure at a JSON pointer is missing: the entry of `unavailable` for it or for something above it.
     pub fn unavailable_reason(&self, pointer: &str) -> Option<&str> {
         self.unavailable

@@ -9,7 +9,7 @@ use crate::analysis::{
 use crate::goruntime::marks::Marks;
 use crate::goruntime::mspan::Span;
 use crate::goruntime::snapshot::Snapshot;
-use crate::model::{AttachReport, Grade, Graded, Idle, LargeObjects, Unavailable, Warning};
+use crate::model::{AttachReport, Grade, Graded, Idle, LargeObjects, Unavailable};
 
 /// What all spans come to.
 pub fn span_sums(snapshot: &Snapshot, marks: Option<&Marks>, host: &HostSide) -> Option<SpanSums> {
@@ -129,8 +129,7 @@ fn consistency(report: &mut AttachReport, snapshot: &Snapshot, sums: Option<&Spa
         anomalies += spans.unreadable + spans.impossible + spans.overlapping;
         if let Some(error) = &spans.first_error {
             let bad = spans.unreadable + spans.impossible;
-            warn(
-                report,
+            report.warn(
                 "size_classes",
                 format!("{bad} spans could not be read; the first: {error}"),
             );
@@ -140,8 +139,7 @@ fn consistency(report: &mut AttachReport, snapshot: &Snapshot, sums: Option<&Spa
         anomalies += gs.unreadable + gs.impossible + gs.free.broken_lists;
         if let Some(error) = &gs.first_error {
             let bad = gs.unreadable + gs.impossible;
-            warn(
-                report,
+            report.warn(
                 "goroutines",
                 format!("{bad} goroutines could not be read; the first: {error}"),
             );
@@ -150,8 +148,7 @@ fn consistency(report: &mut AttachReport, snapshot: &Snapshot, sums: Option<&Spa
     if let Ok(ps) = &snapshot.processors {
         anomalies += ps.unreadable;
         if let Some(error) = &ps.first_error {
-            warn(
-                report,
+            report.warn(
                 "processors",
                 format!("{} Ps could not be read; the first: {error}", ps.unreadable),
             );
@@ -161,8 +158,7 @@ fn consistency(report: &mut AttachReport, snapshot: &Snapshot, sums: Option<&Spa
         && pages.unreadable_chunks > 0
     {
         anomalies += pages.unreadable_chunks;
-        warn(
-            report,
+        report.warn(
             "idle",
             format!(
                 "the page bitmaps of {} chunks could not be read",
@@ -179,17 +175,10 @@ fn consistency(report: &mut AttachReport, snapshot: &Snapshot, sums: Option<&Spa
             marks.missing(),
             marks.missing() + marks.accepted,
         );
-        warn(report, "ledger", message);
+        report.warn("ledger", message);
     }
     report.capture.anomalies = anomalies;
     report.capture.consistent = anomalies == 0 && report.capture.incomplete.is_none();
-}
-
-fn warn(report: &mut AttachReport, section: &str, message: String) {
-    report.warnings.push(Warning {
-        section: section.into(),
-        message,
-    });
 }
 
 /// Names the figures that are not exact.

@@ -5,7 +5,7 @@ use super::mappings::{largest_mapped_file, mapping_rows};
 use crate::analysis::{MappingRow, Near, RssFacts};
 use crate::goruntime::snapshot::Snapshot;
 use crate::memory::Range;
-use crate::model::{AttachReport, Cgroup, Grade, Graded, Host, Thp, Unavailable, Warning};
+use crate::model::{AttachReport, Cgroup, Grade, Graded, Host, Thp, Unavailable};
 use crate::target::{CgroupFacts, CgroupVersion, HostFacts, LiveProcess, Maps, Residency, ResidencyGrade};
 
 /// What the kernel says about the target and the machine.
@@ -160,10 +160,7 @@ impl HostSide {
                 grade: Grade::Estimated,
             });
         }
-        report.warnings.push(Warning {
-            section: "ledger".into(),
-            message: message.into(),
-        });
+        report.warn("ledger", message);
     }
 }
 

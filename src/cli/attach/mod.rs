@@ -4,8 +4,10 @@ mod assemble;
 mod choose;
 mod debugfile;
 pub(super) mod find;
+pub(super) mod head;
 pub(super) mod host;
 mod mappings;
+mod names;
 mod runtimes;
 pub(super) mod scan;
 

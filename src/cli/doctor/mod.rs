@@ -7,8 +7,8 @@ mod program;
 use std::time::{Duration, SystemTime};
 
 use super::attach::enough_memory;
+use super::attach::head::tool;
 use super::attach::host::machine;
-use super::attach::scan::tool;
 use super::deadline::Deadline;
 use super::exit::{Outcome, code_of_category};
 use super::output;
