@@ -11,9 +11,13 @@ use crate::memory::Memory;
 
 /// What code and states are called.
 pub(super) struct Names {
+    /// Positions of goroutine creation.
     pub frames: FrameTable,
+    /// Why there are none.
     pub symbols_missing: Option<String>,
+    /// Texts of wait reasons.
     pub wait_reasons: Vec<String>,
+    /// Why there are none.
     pub wait_reasons_missing: Option<String>,
     /// What a plugin has no names for.
     pub unnamed: Vec<String>,
