@@ -18,8 +18,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::io::IoSliceMut;
-use std::process::{Command, Output};
+use std::io::{IoSliceMut, Seek};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -267,22 +267,26 @@ impl Work {
     fn scan(&self) -> (f64, f64) {
         let pid = self.target.pid().to_string();
         let arguments = ["attach", &pid, "--json", "--max-pause", "5s"];
-        let (output, used) = self.run(env!("CARGO_BIN_EXE_gomemscan"), &arguments);
-        let report: serde_json::Value = serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
+        let mut written = tempfile::tempfile().expect("a file for the report");
+        let output = written.try_clone().unwrap();
+        let (status, used) = self.run(env!("CARGO_BIN_EXE_gomemscan"), &arguments, output.into());
+        assert!(status.success(), "{status}");
+        written.rewind().unwrap();
+        let report: serde_json::Value = serde_json::from_reader(&written).expect("a report");
         (report["capture"]["pause_ns"].as_f64().unwrap() / 1e6, used)
     }
 
     /// The CPU time that the neighbour used.
     fn neighbour(&self, ms: f64) -> f64 {
         let program = std::env::current_exe().unwrap();
-        let (output, used) = self.run(program.to_str().unwrap(), &[BURN, &ms.to_string()]);
-        assert!(output.status.success());
+        let (status, used) = self.run(program.to_str().unwrap(), &[BURN, &ms.to_string()], Stdio::null());
+        assert!(status.success());
         used
     }
 
-    /// Runs a program where scans run; also returns the CPU time that it used.
-    fn run(&self, program: &str, arguments: &[&str]) -> (Output, f64) {
+    /// Runs a program where scans run; also returns the CPU time that it used. It writes to a file: who reads from a pipe
+    /// takes a CPU too.
+    fn run(&self, program: &str, arguments: &[&str], output: Stdio) -> (ExitStatus, f64) {
         let cpu = match self.places {
             Places::Any => None,
             Places::Apart => Some("1"),
@@ -293,8 +297,9 @@ impl Work {
             command.args(["-c", cpu, program]);
         }
         let used = cpu_of(UsageWho::RUSAGE_CHILDREN);
-        let output = command.args(arguments).output().expect("it starts");
-        (output, cpu_of(UsageWho::RUSAGE_CHILDREN) - used)
+        command.args(arguments).stdin(Stdio::null()).stdout(output);
+        let status = command.status().expect("it starts");
+        (status, cpu_of(UsageWho::RUSAGE_CHILDREN) - used)
     }
 }
 
