@@ -284,7 +284,7 @@ impl Work {
         used
     }
 
-    /// Runs a program where scans run; also returns the CPU time that it used. It writes to a file: who reads from a pipe
+    /// Runs a program where scans run; also returns the CPU time that it used. Its output is not a pipe: who reads from that
     /// takes a CPU too.
     fn run(&self, program: &str, arguments: &[&str], output: Stdio) -> (ExitStatus, f64) {
         let cpu = match self.places {
